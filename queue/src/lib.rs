@@ -1,1 +1,103 @@
-//! placeholder
+//! The durable hand-off between collectors and processors: append, read, ack, reclaim, dead-letter.
+//!
+//! Second stage of an event's path. A collector answers 202 only after [`Queue::append`] returned; a
+//! processor acks only after the store committed. Between the two, an entry is delivered **at least
+//! once**: a crash, a lost reply or a lost ack means that it comes again, with the same
+//! `envelope_id`, and the processor's receipts make it count once. No order is promised.
+//!
+//! It never looks into an event, never drops an entry that nobody acked (a full queue refuses instead),
+//! and never holds an address.
+//!
+//! ```
+//! use tallymark_queue::{BatchLimit, Queue, QueueError};
+//!
+//! async fn move_on(queue: &dyn Queue) -> Result<(), QueueError> {
+//!     let batch = queue.read(BatchLimit::default(), std::time::Duration::from_millis(200)).await?;
+//!     let handles: Vec<_> = batch.iter().map(|delivery| delivery.handle).collect();
+//!     // … commit the batch to the store, and only then:
+//!     queue.ack(&handles).await
+//! }
+//! ```
+
+mod delivery;
+mod encoded;
+mod entry;
+mod error;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use delivery::{Backlog, BatchLimit, DeadLetter, Delivery, Handle, Undecodable};
+pub use encoded::EncodedEnvelope;
+pub use entry::{ENTRY_VERSION, QueuedEnvelope};
+pub use error::QueueError;
+
+/// A durable queue of envelopes, shared by any number of appenders and readers.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Appends `envelope` and returns once the backend has it durably.
+    ///
+    /// Cancel-safe: a dropped call appended the whole envelope or nothing.
+    ///
+    /// # Errors
+    /// As [`Queue::append_encoded`].
+    async fn append(&self, envelope: &QueuedEnvelope) -> Result<(), QueueError> {
+        self.append_encoded(&EncodedEnvelope::encode(envelope)?).await
+    }
+
+    /// Appends an envelope that was encoded before, so that a retry or a second queue costs no encoding.
+    ///
+    /// Cancel-safe: a dropped call appended the whole envelope or nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`] when the backlog would pass its bound, and nothing was appended;
+    /// [`QueueError::Unavailable`] when the envelope's fate is unknown: appending it again under the same
+    /// `envelope_id` is always right; [`QueueError::Closed`] after [`Queue::close`].
+    async fn append_encoded(&self, envelope: &EncodedEnvelope) -> Result<(), QueueError>;
+
+    /// Takes entries that were never delivered, up to `limit`; waits up to `linger` for the first one and
+    /// then takes what is there. An empty answer means that nothing came.
+    ///
+    /// What a dropped call had taken already may stay pending until it is reclaimed.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], [`QueueError::Closed`].
+    async fn read(&self, limit: BatchLimit, linger: Duration) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Forgets entries for good: the caller has committed them. Acking twice is harmless.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`]: some may not be acked, and will be delivered again.
+    async fn ack(&self, handles: &[Handle]) -> Result<(), QueueError>;
+
+    /// Takes over entries that were delivered at least `idle` ago and are still not acked: their consumer
+    /// died, or lost the reply. `idle` must be longer than any batch takes to process.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], [`QueueError::Closed`].
+    async fn reclaim(&self, limit: BatchLimit, idle: Duration) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Sets an entry aside with the reason why it cannot be processed, and acks it. Returns once the dead
+    /// letter is durable.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`]: the entry stays pending, or stands aside twice. Never is it lost.
+    async fn dead_letter(&self, handle: Handle, reason: &str) -> Result<(), QueueError>;
+
+    /// The oldest `limit` dead letters.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// What waits. All parts are of one instant.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`].
+    async fn backlog(&self) -> Result<Backlog, QueueError>;
+
+    /// Refuses new work, writes down what is only in memory and lets go of connections and files. Call it
+    /// after the last ack; a queue that was only dropped is safe too, and redelivers more.
+    async fn close(&self);
+}
