@@ -4,11 +4,14 @@ use bytes::Bytes;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
-use crate::{QueueError, QueuedEnvelope};
+use crate::{ENTRY_VERSION, QueueError, QueuedEnvelope, Undecodable};
 
 /// The largest encoded envelope. A body of the largest size grows when ids and defaults are written out;
 /// what is larger than this was not made by a collector, and a reader that meets such a length meets damage.
 pub(crate) const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest reason kept with a dead letter; errors that quote their input can be long.
+pub(crate) const REASON_BYTES_MAX: usize = 2_048;
 
 /// An encoded envelope: JSON, and what a queue needs to know without reading it. Clones share the bytes.
 #[derive(Clone, Debug)]
@@ -63,5 +66,17 @@ impl EncodedEnvelope {
     #[must_use]
     pub const fn json(&self) -> &Bytes {
         &self.json
+    }
+}
+
+/// Reads an entry as it was stored by this version or an earlier one.
+pub(crate) fn decode(bytes: Bytes) -> Result<QueuedEnvelope, Undecodable> {
+    match serde_json::from_slice::<QueuedEnvelope>(&bytes) {
+        Ok(envelope) if envelope.v <= ENTRY_VERSION => Ok(envelope),
+        Ok(envelope) => {
+            let error = format!("it has the form {}; this version reads up to {ENTRY_VERSION}", envelope.v);
+            Err(Undecodable { bytes, error })
+        }
+        Err(error) => Err(Undecodable { bytes, error: error.to_string() }),
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod delivery;
+mod embedded;
 mod encoded;
 mod entry;
 mod error;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use delivery::{Backlog, BatchLimit, DeadLetter, Delivery, Handle, Undecodable};
+pub use embedded::{EmbeddedConfig, EmbeddedQueue};
 pub use encoded::EncodedEnvelope;
 pub use entry::{ENTRY_VERSION, QueuedEnvelope};
 pub use error::QueueError;

@@ -1,0 +1,258 @@
+//! A queue in a directory, for one process: append-only segments, one writer, group commit.
+//!
+//! ```text
+//! append ─▶ writer thread ─ one write, one fdatasync ─▶ index ─▶ readers (woken, not polling)
+//!            └─ acks.checkpoint, now and then             ack ─▶ index
+//! ```
+//! Durable is what a segment holds. The index of it is in memory and rebuilt at opening; acks reach the
+//! disk lazily, since a lost ack only means one more delivery. A segment is deleted when all of its
+//! entries are acked. The directory must have one owner: who opens it holds its lock.
+
+mod checkpoint;
+mod dead;
+mod disk;
+mod frame;
+mod index;
+mod open;
+mod payload;
+mod writer;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use self::disk::OpenLog;
+use self::frame::Label;
+use self::index::{Index, Position, Taken};
+use self::writer::{Append, Bury, Command, Writer};
+use crate::{Backlog, BatchLimit, DeadLetter, Delivery, EncodedEnvelope, Handle, Queue, QueueError};
+
+/// Appends that may wait for the writer at once. Beyond it the disk is too slow for what comes in, and
+/// waiting longer would only move the queue into memory.
+const APPENDS_WAITING_MAX: usize = 4_096;
+
+/// How an embedded queue is kept.
+#[derive(Clone, Debug)]
+pub struct EmbeddedConfig {
+    /// The directory that holds it, and nothing else. Made where it is missing.
+    pub dir: PathBuf,
+    /// Bytes that may wait, acked ones not counted; then appends are refused.
+    pub backlog_bytes_max: u64,
+    /// Bytes after which a new segment is begun. Small ones are given back to the disk sooner.
+    pub segment_bytes: u64,
+}
+
+impl EmbeddedConfig {
+    /// The defaults, in `dir`: a gibibyte of backlog is some million events, hours of a busy site.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), backlog_bytes_max: 1 << 30, segment_bytes: 32 << 20 }
+    }
+}
+
+/// The queue in a directory.
+pub struct EmbeddedQueue {
+    shared: Arc<Shared>,
+    commands: SyncSender<Command>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    backlog_bytes_max: u64,
+}
+
+/// What the writer and the readers share.
+struct Shared {
+    dir: PathBuf,
+    index: Mutex<Index>,
+    arrived: Notify,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().expect("nobody panics while holding the index")
+    }
+}
+
+impl EmbeddedQueue {
+    /// Opens the queue in `config.dir`. Reads every segment once, so a large backlog takes a while.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] when the directory cannot be read or written.
+    pub async fn open(config: EmbeddedConfig) -> Result<Self, QueueError> {
+        blocking("open the queue's directory", move || Self::open_with(config, Box::new(disk::open_log)))
+            .await?
+    }
+
+    fn open_with(config: EmbeddedConfig, open_log: OpenLog) -> Result<Self, QueueError> {
+        let unavailable = |error| QueueError::unavailable("open the queue's directory", error);
+        let opened = open::open_dir(&config.dir).map_err(unavailable)?;
+        let shared = Arc::new(Shared {
+            dir: config.dir,
+            index: Mutex::new(opened.index),
+            arrived: Notify::new(),
+            closed: AtomicBool::new(false),
+        });
+        let (commands, waiting) = sync_channel(APPENDS_WAITING_MAX);
+        let writer = Writer::new(Arc::clone(&shared), open_log, config.segment_bytes, opened.next_number);
+        let writer = std::thread::Builder::new()
+            .name("queue-writer".to_owned())
+            .spawn(move || writer.run(&waiting))
+            .map_err(|error| QueueError::unavailable("start the queue's writer", error))?;
+        let backlog_bytes_max = config.backlog_bytes_max;
+        Ok(Self { shared, commands, writer: Mutex::new(Some(writer)), backlog_bytes_max })
+    }
+
+    fn check_open(&self) -> Result<(), QueueError> {
+        if self.shared.closed.load(Ordering::Acquire) { Err(QueueError::Closed) } else { Ok(()) }
+    }
+
+    fn send(&self, command: Command) -> Result<(), QueueError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                QueueError::Full { detail: format!("{APPENDS_WAITING_MAX} appends wait for the disk") }
+            }
+            TrySendError::Disconnected(_) => QueueError::Closed,
+        })
+    }
+
+    async fn deliver(&self, taken: &[Taken]) -> Result<Vec<Delivery>, QueueError> {
+        let (dir, taken) = (self.shared.dir.clone(), taken.to_vec());
+        blocking("read from the data directory", move || payload::read_all(&dir, &taken))
+            .await?
+            .map_err(|error| QueueError::unavailable("read from the data directory", error))
+    }
+}
+
+#[async_trait]
+impl Queue for EmbeddedQueue {
+    async fn append_encoded(&self, envelope: &EncodedEnvelope) -> Result<(), QueueError> {
+        self.check_open()?;
+        let bytes = envelope.json().len() as u64;
+        if !self.shared.index().reserve(bytes, self.backlog_bytes_max) {
+            let detail = format!("{} bytes may wait, and nearly do", self.backlog_bytes_max);
+            return Err(QueueError::Full { detail });
+        }
+        let (reply, answer) = oneshot::channel();
+        let label = Label { events: envelope.events(), received_at: envelope.received_at() };
+        let append = Append { label, json: envelope.json().clone(), reply };
+        if let Err(error) = self.send(Command::Append(append)) {
+            self.shared.index().release(bytes);
+            return Err(error);
+        }
+        answer.await.unwrap_or(Err(QueueError::Closed))
+    }
+
+    async fn read(&self, limit: BatchLimit, linger: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let deadline = Instant::now() + linger;
+        loop {
+            let mut arrived = pin!(self.shared.arrived.notified());
+            // Listen first, look second: what arrives between the two is then not missed.
+            arrived.as_mut().enable();
+            self.check_open()?;
+            let taken = self.shared.index().take_new(limit, Instant::now());
+            if !taken.is_empty() {
+                let mut undelivered = GiveBack { shared: &self.shared, taken };
+                let deliveries = self.deliver(&undelivered.taken).await?;
+                undelivered.taken.clear();
+                return Ok(deliveries);
+            }
+            if tokio::time::timeout_at(deadline, arrived).await.is_err() {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    async fn ack(&self, handles: &[Handle]) -> Result<(), QueueError> {
+        let mut index = self.shared.index();
+        for handle in handles {
+            index.ack(position(*handle));
+        }
+        drop(index);
+        // Where there is no room for the note, the writer is busy, and looks before it rests.
+        let _ = self.send(Command::Tidy);
+        Ok(())
+    }
+
+    async fn reclaim(&self, limit: BatchLimit, idle: Duration) -> Result<Vec<Delivery>, QueueError> {
+        self.check_open()?;
+        let taken = self.shared.index().take_idle(limit, idle, Instant::now());
+        if taken.is_empty() { Ok(Vec::new()) } else { self.deliver(&taken).await }
+    }
+
+    async fn dead_letter(&self, handle: Handle, reason: &str) -> Result<(), QueueError> {
+        let position = position(handle);
+        let Some(bytes) = self.shared.index().bytes_of(position) else { return Ok(()) };
+        let (dir, reason) = (self.shared.dir.clone(), reason.to_owned());
+        let framed = blocking("read from the data directory", move || {
+            let entry = payload::read_raw(&dir, position, bytes)?;
+            Ok::<_, std::io::Error>(dead::encode(handle.to_string(), &reason, &entry)?)
+        });
+        let unavailable = |error| QueueError::unavailable("set an entry aside", error);
+        let framed = framed.await?.map_err(unavailable)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Bury(Bury { position, framed, reply }))?;
+        answer.await.unwrap_or(Err(QueueError::Closed))
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        let dir = self.shared.dir.clone();
+        blocking("read the dead letters", move || dead::list(&dir, limit))
+            .await?
+            .map_err(|error| QueueError::unavailable("read the dead letters", error))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, QueueError> {
+        Ok(self.shared.index().backlog())
+    }
+
+    async fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.arrived.notify_waiters();
+        let Some(writer) = self.writer.lock().expect("nobody panics while holding the writer").take() else {
+            return;
+        };
+        let commands = self.commands.clone();
+        let joined = blocking("close the queue", move || {
+            // Waits for room where 4,096 appends wait; they are written before the writer ends.
+            let _ = commands.send(Command::Close);
+            writer.join().is_ok()
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("the queue's writer did not end well; acked entries may be delivered again");
+        }
+    }
+}
+
+const fn position(handle: Handle) -> Position {
+    Position { segment: handle.major, offset: handle.minor }
+}
+
+/// Puts entries back when a read is dropped, or fails, before it could deliver them.
+struct GiveBack<'a> {
+    shared: &'a Shared,
+    taken: Vec<Taken>,
+}
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        if !self.taken.is_empty() {
+            self.shared.index().give_back(&self.taken);
+            self.shared.arrived.notify_waiters();
+        }
+    }
+}
+
+/// Runs file work off the async workers.
+async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, QueueError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| QueueError::unavailable(doing, error))
+}
