@@ -24,11 +24,13 @@ mod embedded;
 mod encoded;
 mod entry;
 mod error;
+mod redis;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::redis::{RedisConfig, RedisFacts, RedisQueue};
 pub use delivery::{Backlog, BatchLimit, DeadLetter, Delivery, Handle, Undecodable};
 pub use embedded::{EmbeddedConfig, EmbeddedQueue};
 pub use encoded::EncodedEnvelope;

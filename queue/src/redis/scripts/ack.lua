@@ -1,0 +1,13 @@
+-- Forgets committed entries. An entry that is gone already frees nothing, so that acking twice is harmless.
+-- KEYS: stream, byte counter.  ARGV: group, then id and bytes of each entry.
+local freed = 0
+for i = 2, #ARGV, 2 do
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+  if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then
+    freed = freed + tonumber(ARGV[i + 1])
+  end
+end
+if freed > 0 then
+  redis.call('DECRBY', KEYS[2], freed)
+end
+return freed

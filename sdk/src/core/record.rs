@@ -1,0 +1,202 @@
+//! What waits: small batches of events, each with all that is needed to send it.
+//!
+//! A record is text, so that whoever finds it in storage can send it unchanged:
+//!
+//! ```text
+//! https://HOST/capture?write_key=wk_…        where to
+//! "sdk":"…","context":{…},"events":[         the envelope up to its events, without `{` and `sent_at`
+//! {…}                                        one event a line
+//! {…}
+//! ```
+//!
+//! JSON has no raw line breaks within a value, so lines are boundaries. The loader writes the same.
+
+use alloc::string::String;
+
+use super::json::write_u64;
+use super::limits::{RECORD_BYTES_MAX, RECORD_EVENTS_MAX};
+
+/// The first two lines of a record: where it goes, and the context of the page load that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head(pub String);
+
+/// A record that waits to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its key in storage.
+    pub key: String,
+    /// As above.
+    pub text: String,
+    /// How many events it holds.
+    pub events: usize,
+    /// Length of the first two lines, without the line break after them.
+    head_bytes: usize,
+    /// The request that carries it; 0 for none.
+    pub(crate) flight: u32,
+    /// Whether that request survives the page.
+    pub(crate) keepalive: bool,
+    /// Events may still join. Closed for good once it was on its way: another tab may have adopted it.
+    pub(crate) open: bool,
+}
+
+/// A request to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The number by which the answer is told apart.
+    pub flight: u32,
+    /// Where to.
+    pub url: String,
+    /// JSON.
+    pub body: String,
+    /// Whether it has to survive the page.
+    pub keepalive: bool,
+}
+
+impl Record {
+    /// An empty record that events may join.
+    #[must_use]
+    pub(crate) fn new(key: String, head: &str) -> Self {
+        Self {
+            key,
+            text: head.into(),
+            events: 0,
+            head_bytes: head.len(),
+            flight: 0,
+            keepalive: false,
+            open: true,
+        }
+    }
+
+    /// Reads a record that another page load wrote; `None` where it is not whole.
+    #[must_use]
+    pub fn parse(key: String, text: String) -> Option<Self> {
+        let url_bytes = text.find('\n')?;
+        let head_bytes = url_bytes + 1 + text[url_bytes + 1..].find('\n')?;
+        let events = text[head_bytes..].bytes().filter(|byte| *byte == b'\n').count();
+        Some(Self { key, text, events, head_bytes, flight: 0, keepalive: false, open: false })
+    }
+
+    /// Where it goes and in which context.
+    pub(crate) fn head(&self) -> &str {
+        &self.text[..self.head_bytes]
+    }
+
+    /// Its events, each a line that starts with a line break.
+    pub(crate) fn lines(&self) -> &str {
+        &self.text[self.head_bytes..]
+    }
+
+    pub(crate) fn has_room(&self, event_bytes: usize) -> bool {
+        self.open
+            && self.events < RECORD_EVENTS_MAX
+            && (self.events == 0 || self.text.len() + event_bytes <= RECORD_BYTES_MAX)
+    }
+
+    pub(crate) fn push(&mut self, event: &str) {
+        self.text.push('\n');
+        self.text.push_str(event);
+        self.events += 1;
+    }
+
+    /// Moves the second half of its events into a record under `key`.
+    pub(crate) fn split(&mut self, key: String) -> Self {
+        let mut half = Self::new(key, self.head());
+        half.open = false;
+        let keep = self.events / 2;
+        let cut = self
+            .lines()
+            .match_indices('\n')
+            .nth(keep)
+            .map_or(self.text.len(), |(at, _)| self.head_bytes + at);
+        half.text.push_str(&self.text[cut..]);
+        half.events = self.events - keep;
+        self.text.truncate(cut);
+        self.events = keep;
+        half
+    }
+}
+
+/// Begins the body of an envelope that is sent at `now`.
+pub(crate) fn begin_envelope(head: &str, now: u64) -> (String, String) {
+    let (url, rest) = head.split_once('\n').unwrap_or((head, ""));
+    let mut body = String::from("{\"sent_at\":");
+    write_u64(&mut body, now);
+    body.push(',');
+    body.push_str(rest);
+    (url.into(), body)
+}
+
+/// Appends the events of `record` to the body of an envelope.
+pub(crate) fn extend_envelope(body: &mut String, record: &Record) {
+    for event in record.lines().split('\n').skip(1) {
+        if !body.ends_with('[') {
+            body.push(',');
+        }
+        body.push_str(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    const HEAD: &str = "https://h/capture?write_key=k\n\"sdk\":\"x\",\"events\":[";
+
+    fn record(events: &[&str]) -> Record {
+        let mut record = Record::new("key".into(), HEAD);
+        for event in events {
+            record.push(event);
+        }
+        record
+    }
+
+    #[test]
+    fn what_one_page_wrote_the_next_one_reads() {
+        let written = record(&["{1}", "{2}"]);
+        let read = Record::parse("key".into(), written.text.clone()).expect("whole");
+        assert_eq!((read.events, read.head(), read.open), (2, HEAD, false));
+        assert_eq!(read.lines(), written.lines());
+    }
+
+    #[test]
+    fn text_of_others_is_no_record() {
+        for text in ["", "x", "a\nb"] {
+            assert_eq!(Record::parse("key".into(), text.into()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_the_context_and_the_events() {
+        let (url, mut body) = begin_envelope(HEAD, 7);
+        extend_envelope(&mut body, &record(&["{1}", "{2}"]));
+        extend_envelope(&mut body, &record(&["{3}"]));
+        assert_eq!(url, "https://h/capture?write_key=k");
+        assert_eq!(body, r#"{"sent_at":7,"sdk":"x","events":[{1},{2},{3}"#);
+    }
+
+    #[test]
+    fn halves_hold_every_event_once() {
+        for count in 2..9 {
+            let names: alloc::vec::Vec<String> = (0..count).map(|n| alloc::format!("{{{n}}}")).collect();
+            let mut first = record(&names.iter().map(String::as_str).collect::<alloc::vec::Vec<_>>());
+            let whole = first.lines().to_string();
+            let second = first.split("other".into());
+            assert_eq!(first.events + second.events, count);
+            assert_eq!(first.lines().to_string() + second.lines(), whole);
+            assert_eq!(second.lines().matches('\n').count(), second.events);
+        }
+    }
+
+    #[test]
+    fn a_full_record_takes_no_more() {
+        let mut full = record(&["{}"]);
+        assert!(full.has_room(10));
+        assert!(!full.has_room(RECORD_BYTES_MAX));
+        for _ in 1..RECORD_EVENTS_MAX {
+            full.push("{}");
+        }
+        assert!(!full.has_room(1));
+    }
+}

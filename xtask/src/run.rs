@@ -1,0 +1,36 @@
+//! Running other programs, visibly.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+/// Runs `work` as a step of which the user sees the name before and the time after.
+///
+/// # Errors
+/// What `work` fails with, named by the step.
+pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    eprintln!("  {name} …");
+    let started = Instant::now();
+    let done = work().with_context(|| format!("{name} failed"))?;
+    eprintln!("  {name}: {:.1} s", started.elapsed().as_secs_f32());
+    Ok(done)
+}
+
+/// Runs `command` and waits; its output goes where ours goes.
+///
+/// # Errors
+/// When it cannot be started, or does not succeed.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot start `{program}`"))?;
+    if !status.success() {
+        bail!("`{program}` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Whether `program` can be started.
+pub(crate) fn exists(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}

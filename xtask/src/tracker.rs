@@ -1,0 +1,85 @@
+//! Building the tracker: Rust → WebAssembly → glue → the files that pages load.
+//!
+//! The steps that are JavaScript's own (wasm-opt, bundling, compressing) are in `npm/build.mjs`.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::root;
+use crate::run::{run, step};
+use crate::setup::{self, WASM_TARGET};
+
+/// Builds `npm/dist/`; does nothing where neither the compiled tracker nor its JavaScript changed.
+///
+/// # Errors
+/// When a step fails; the step is named.
+pub(crate) fn build() -> anyhow::Result<()> {
+    eprintln!("Tracker");
+    setup::tracker()?;
+    let root = root()?;
+    let target = root.join("target/tracker");
+    // Its own folder: the product's build and this one do not wait for each other's lock.
+    step("compiling to WebAssembly", || {
+        run(Command::new("cargo")
+            .args(["build", "--quiet", "--package", "tallymark-sdk", "--lib", "--profile", "tracker"])
+            .args(["--target", WASM_TARGET, "--target-dir"])
+            .arg(&target)
+            .current_dir(&root))
+    })?;
+    let wasm = target.join(WASM_TARGET).join("tracker/tallymark_sdk.wasm");
+    let npm = root.join("npm");
+    let fingerprint = fingerprint(&wasm, &npm)?;
+    let mark = npm.join("dist/.fingerprint");
+    if fs::read_to_string(&mark).is_ok_and(|built| built == fingerprint) {
+        eprintln!("  unchanged: npm/dist/ is up to date");
+        return Ok(());
+    }
+    let glue = target.join("glue");
+    step("generating glue", || generate_glue(&wasm, &glue))?;
+    step("optimising, bundling, compressing", || {
+        run(Command::new("node").arg(npm.join("build.mjs")).arg(&glue).current_dir(&npm))
+    })?;
+    fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))
+}
+
+fn generate_glue(wasm: &Path, folder: &Path) -> anyhow::Result<()> {
+    // What an older version generated must not be bundled.
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("core")
+        .bundler(true)?
+        .typescript(false)
+        .generate(folder)
+}
+
+/// Changes whenever `npm/dist/` would.
+fn fingerprint(wasm: &Path, npm: &Path) -> anyhow::Result<String> {
+    let mut inputs = vec![
+        wasm.to_path_buf(),
+        npm.join("build.mjs"),
+        npm.join("package.json"),
+        npm.join("package-lock.json"),
+    ];
+    let mut sources: Vec<PathBuf> = Vec::new();
+    for folder in [npm.join("src"), npm.join("../sdk/src/browser")] {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            sources.push(entry?.path());
+        }
+    }
+    sources.sort();
+    inputs.extend(sources);
+    let mut hasher = DefaultHasher::new();
+    for path in inputs {
+        path.file_name().hash(&mut hasher);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?.hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}
