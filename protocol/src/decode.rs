@@ -217,8 +217,8 @@ fn read_event(raw: &RawValue, times: Times, fresh_id: &mut dyn FnMut() -> Uuid) 
     let id = read_id(event.id, "id")?.map_or_else(&mut *fresh_id, |text| id::event_id(&text));
     let key_at = id::time_in_v7(id).or(occurred_as_sent).unwrap_or(times.received_at);
     check_day(key_at, times.received_at)?;
-    let occurred_at = occurred_as_sent
-        .map_or(times.received_at, |at| at.corrected(times.sent_at, times.received_at));
+    let occurred_at =
+        occurred_as_sent.map_or(times.received_at, |at| at.corrected(times.sent_at, times.received_at));
     check_occurred(occurred_at, key_at)?;
     Ok(Event {
         id,
@@ -239,7 +239,12 @@ fn read_event(raw: &RawValue, times: Times, fresh_id: &mut dyn FnMut() -> Uuid) 
     })
 }
 
-fn within(text: Cow<'_, str>, bytes_max: usize, reason: DiscardReason, field: &str) -> Result<String, Refusal> {
+fn within(
+    text: Cow<'_, str>,
+    bytes_max: usize,
+    reason: DiscardReason,
+    field: &str,
+) -> Result<String, Refusal> {
     if text.len() > bytes_max {
         return Err((reason, format!("{field} has {} bytes; at most {bytes_max} are taken", text.len())));
     }
@@ -258,7 +263,11 @@ fn read_id(text: Option<Text<'_>>, field: &str) -> Result<Option<String>, Refusa
 
 fn shortened(text: Option<Cow<'_, str>>, bytes_max: usize) -> Option<String> {
     let text = text.filter(|text| !text.is_empty())?;
-    if text.len() <= bytes_max { Some(clean(text)) } else { Some(clean(Cow::Borrowed(cut(&text, bytes_max)))) }
+    if text.len() <= bytes_max {
+        Some(clean(text))
+    } else {
+        Some(clean(Cow::Borrowed(cut(&text, bytes_max))))
+    }
 }
 
 fn check_day(key_at: UnixMs, received_at: UnixMs) -> Result<(), Refusal> {

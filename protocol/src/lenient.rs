@@ -53,14 +53,16 @@ impl<'de> Deserialize<'de> for Instant {
             fn visit_u64<E: Error>(self, millis: u64) -> Result<Instant, E> {
                 Ok(Instant(UnixMs(i64::try_from(millis).unwrap_or(i64::MAX))))
             }
-            #[expect(clippy::cast_possible_truncation, reason = "`as` saturates; the clock's range is checked later")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "`as` saturates; the clock's range is checked later"
+            )]
             fn visit_f64<E: Error>(self, millis: f64) -> Result<Instant, E> {
                 Ok(Instant(UnixMs(millis as i64)))
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Instant, E> {
-                let timestamp: jiff::Timestamp = text.parse().map_err(|_| {
-                    E::invalid_value(serde::de::Unexpected::Str(text), &self)
-                })?;
+                let timestamp: jiff::Timestamp =
+                    text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
                 Ok(Instant(UnixMs(timestamp.as_millisecond())))
             }
         }

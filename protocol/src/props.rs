@@ -31,7 +31,8 @@ pub(crate) fn normalise(raw: &RawValue) -> Result<Option<Box<RawValue>>, (Discar
     // What the visitor wrote is JSON by construction; from_string checks it once more, so that no slip
     // here could ever reach a store.
     let text = String::from_utf8(out).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))?;
-    let raw = RawValue::from_string(text).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))?;
+    let raw =
+        RawValue::from_string(text).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))?;
     Ok(Some(raw))
 }
 

@@ -92,7 +92,10 @@ mod tests {
         assert_eq!(summer.1, ms("2026-10-24T22:00:00Z"));
         assert_eq!(summer.1, winter.1);
         // 02:30 happens twice; the two hours are two buckets.
-        assert_ne!(buckets("Europe/Berlin", "2026-10-25T00:30:00Z").0, buckets("Europe/Berlin", "2026-10-25T01:30:00Z").0);
+        assert_ne!(
+            buckets("Europe/Berlin", "2026-10-25T00:30:00Z").0,
+            buckets("Europe/Berlin", "2026-10-25T01:30:00Z").0
+        );
     }
 
     #[test]

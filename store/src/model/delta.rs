@@ -128,7 +128,8 @@ impl DeltaFold {
     /// Counts events that ended as `outcome`.
     pub fn add_outcome(&mut self, received_at: UnixMs, outcome: Outcome, events: i64) {
         if events != 0 {
-            *self.outcomes.entry((received_at.utc_hour(), outcome.as_str().to_owned())).or_default() += events;
+            *self.outcomes.entry((received_at.utc_hour(), outcome.as_str().to_owned())).or_default() +=
+                events;
         }
     }
 

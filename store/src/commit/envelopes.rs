@@ -1,0 +1,43 @@
+//! First step: which envelopes were counted already.
+
+use std::collections::HashSet;
+
+use super::{ProjectRules, Tx};
+use crate::StoreError;
+use crate::batch::{Batch, EnvelopeRow};
+use crate::model::{VisitorHasher, ZoneBuckets};
+
+impl Tx {
+    /// Writes the receipts of the batch's envelopes and answers the batch without those that had one: a
+    /// redelivered envelope falls out whole. Takes the settings that the counting depends on.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownProject`] where an envelope is of a project that is not there.
+    pub async fn claim_envelopes(&mut self, batch: Batch) -> Result<Batch, StoreError> {
+        let mut envelopes = batch.envelopes;
+        envelopes.sort_unstable_by_key(|envelope| (envelope.project_id, envelope.envelope_id));
+        envelopes.dedup_by_key(|envelope| (envelope.project_id, envelope.envelope_id));
+        self.hold_rules(&envelopes).await?;
+        let rows: Vec<&EnvelopeRow> = envelopes.iter().collect();
+        let claimed: HashSet<_> = self.statements.insert_receipts(&rows).await?.into_iter().collect();
+        envelopes.retain(|envelope| claimed.contains(&envelope.envelope_id));
+        Ok(Batch { envelopes })
+    }
+
+    async fn hold_rules(&mut self, envelopes: &[EnvelopeRow]) -> Result<(), StoreError> {
+        let mut projects: Vec<i32> = envelopes.iter().map(|envelope| envelope.project_id).collect();
+        projects.dedup(); // the envelopes are sorted by project
+        for stored in self.statements.lock_rules(&projects).await? {
+            let rules = ProjectRules {
+                buckets: ZoneBuckets::new(stored.zone),
+                horizon_day: stored.horizon_day,
+                hasher: VisitorHasher::new(stored.sketch_key),
+            };
+            self.rules.insert(stored.project_id, rules);
+        }
+        match projects.into_iter().find(|project| !self.rules.contains_key(project)) {
+            Some(missing) => Err(StoreError::UnknownProject(missing)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Reading rows, the same way from both databases. What cannot be read is an error that names its place.
+
+use jiff::tz::TimeZone;
+use sqlx::{FromRow, Row};
+
+use crate::StoreError;
+use crate::columns::{Day, Ms};
+use crate::commit::StoredRules;
+use crate::model::{Buckets, Edge, Identification, SeqRanges, SessionRow, TabRow};
+
+/// A count as databases hold it; the limits of the wire keep it far below the largest.
+pub(crate) fn count(received: u32) -> i32 {
+    i32::try_from(received).unwrap_or(i32::MAX)
+}
+
+/// Implements [`FromRow`] for PostgreSQL's and SQLite's rows with one body.
+macro_rules! from_rows {
+    ($type:ty, |$row:ident| $body:expr) => {
+        impl FromRow<'_, sqlx::postgres::PgRow> for $type {
+            fn from_row($row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+                $body
+            }
+        }
+        impl FromRow<'_, sqlx::sqlite::SqliteRow> for $type {
+            fn from_row($row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+                $body
+            }
+        }
+    };
+}
+pub(crate) use from_rows;
+
+from_rows!(SessionRow, |row| Ok(SessionRow {
+    project_id: row.try_get("project_id")?,
+    session_id: row.try_get("session_id")?,
+    visitor_id: row.try_get("visitor_id")?,
+    started_at: row.try_get::<Ms, _>("started_at")?.0,
+    ended_at: row.try_get::<Ms, _>("ended_at")?.0,
+    counted_in: Some(Buckets {
+        hour: row.try_get::<Ms, _>("hour_bucket")?.0,
+        day: row.try_get::<Ms, _>("day_bucket")?.0,
+    }),
+    entry: Edge { at: row.try_get::<Ms, _>("entry_at")?.0, id: row.try_get("entry_id")? },
+    exit: Edge { at: row.try_get::<Ms, _>("exit_at")?.0, id: row.try_get("exit_id")? },
+    pageviews: row.try_get("pageviews")?,
+    events: row.try_get("events")?,
+    interactions: row.try_get("interactions")?,
+    engaged_ms: row.try_get("engaged_ms")?,
+    entry_page: row.try_get("entry_page")?,
+    exit_page: row.try_get("exit_page")?,
+    hostname: row.try_get("hostname")?,
+    referrer: row.try_get("referrer")?,
+    source: row.try_get("source")?,
+    browser: row.try_get("browser")?,
+    os: row.try_get("os")?,
+    device: row.try_get("device")?,
+}));
+
+from_rows!(TabRow, |row| {
+    let seen: String = row.try_get("seen")?;
+    Ok(TabRow {
+        project_id: row.try_get("project_id")?,
+        tab_id: row.try_get("tab_id")?,
+        first_at: row.try_get::<Ms, _>("first_at")?.0,
+        last_at: row.try_get::<Ms, _>("last_at")?.0,
+        seen: SeqRanges::parse(&seen).ok_or_else(|| sqlx::Error::ColumnDecode {
+            index: "tab_ledger.seen".to_owned(),
+            source: format!("{seen:?} is no list of ranges").into(),
+        })?,
+    })
+});
+
+from_rows!(Identification, |row| Ok(Identification {
+    project_id: row.try_get("project_id")?,
+    visitor_id: row.try_get("visitor_id")?,
+    user_id: row.try_get("user_id")?,
+    occurred_at: row.try_get::<Ms, _>("occurred_at")?.0,
+    event_id: row.try_get("event_id")?,
+}));
+
+/// Settings that f and g depend on, as stored.
+pub(crate) struct RulesRow {
+    id: i32,
+    time_zone: String,
+    horizon: Option<Day>,
+    sketch_key: Vec<u8>,
+}
+
+from_rows!(RulesRow, |row| Ok(RulesRow {
+    id: row.try_get("id")?,
+    time_zone: row.try_get("time_zone")?,
+    horizon: row.try_get("horizon")?,
+    sketch_key: row.try_get("sketch_key")?,
+}));
+
+impl RulesRow {
+    pub(crate) fn read(self, zone: impl Fn(&str) -> Option<TimeZone>) -> Result<StoredRules, StoreError> {
+        let corrupt = |column, detail| StoreError::Corrupt { table: "project", column, detail };
+        let unknown_zone = format!("project {}: {:?} is no time zone", self.id, self.time_zone);
+        let zone = zone(&self.time_zone).ok_or_else(|| corrupt("time_zone", unknown_zone))?;
+        let key_bytes = self.sketch_key.len();
+        let sketch_key = self.sketch_key.try_into();
+        Ok(StoredRules {
+            project_id: self.id,
+            zone,
+            horizon_day: self.horizon.map(|day| day.0),
+            sketch_key: sketch_key
+                .map_err(|_| corrupt("sketch_key", format!("project {}: {key_bytes} bytes", self.id)))?,
+        })
+    }
+}
