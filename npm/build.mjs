@@ -61,7 +61,10 @@ function rewriteGlue(folder, names) {
   const used = imported.filter((name) => names.has(name));
   const list = used.map((name) => `${shortName(names, name)}: ${name}`);
   // The pass names the one module that everything is imported from `a`.
-  const imports = `import { ${used.join(", ")} } from "tallymark:glue";\nexport default { a: { ${list.join(", ")} } };\n`;
+  const imports = `
+    import { ${used.join(", ")} } from "tallymark:glue";
+    export const imports = { a: { ${list.join(", ")} } };
+    export const startName = ${JSON.stringify(shortName(names, "__wbindgen_start"))};`;
   return { glue, imports };
 }
 
@@ -121,12 +124,11 @@ async function main(glueFolder) {
   const { glue, imports } = rewriteGlue(glueFolder, names);
   const wasm = JSON.stringify(deflateRawSync(bytes, { level: 9 }).toString("base64"));
   const modules = { glue, imports, wasm: `export default ${wasm};` };
-  const define = { WASM_START: shortName(names, "__wbindgen_start") };
 
   rmSync(dist, { recursive: true, force: true });
   mkdirSync(join(dist, "script"), { recursive: true });
 
-  const core = await bundle("core-script.js", { modules, define, glueFolder });
+  const core = await bundle("core-script.js", { modules, glueFolder });
   const coreJs = hashed("core.js", core);
   const coreWasm = hashed("core.wasm", bytes);
   publish(coreJs, core);
@@ -134,7 +136,7 @@ async function main(glueFolder) {
   const files = { CORE_JS: JSON.stringify(coreJs), CORE_WASM: JSON.stringify(coreWasm) };
   publish("t.js", await bundle("script.js", { format: "iife", define: files }));
 
-  writeFileSync(join(dist, "core.js"), await bundle("core-npm.js", { modules, define, glueFolder }));
+  writeFileSync(join(dist, "core.js"), await bundle("core-npm.js", { modules, glueFolder }));
   writeFileSync(join(dist, "index.js"), await bundle("index.js", { external: ["./core.js"] }));
   cpSync(source("index.d.ts"), join(dist, "index.d.ts"));
 }

@@ -186,7 +186,7 @@ export const createTracker = (loadCore) => {
         core = start(prefix, head, tab, batch.size, batch.interval, isPrivate, () => ++seq);
         pump();
       })
-      .catch(() => {});
+      .catch((error) => console.warn("tallymark:", error));
 
   const batch = { size: 50, interval: 2000 };
 

@@ -52,12 +52,7 @@ fn generate_glue(wasm: &Path, folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    Bindgen::new()
-        .input_path(wasm)
-        .out_name("core")
-        .bundler(true)?
-        .typescript(false)
-        .generate(folder)
+    Bindgen::new().input_path(wasm).out_name("core").bundler(true)?.typescript(false).generate(folder)
 }
 
 /// Changes whenever `npm/dist/` would.

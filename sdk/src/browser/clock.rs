@@ -1,6 +1,6 @@
 //! Time and randomness, which the core takes as parameters.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use uuid::Builder;
 
@@ -19,7 +19,8 @@ pub(super) fn dice() -> u8 {
 
 /// A fresh `UUIDv7`.
 pub(super) fn fresh_id(now: u64) -> String {
-    Builder::from_unix_timestamp_millis(now, &random_bytes()).into_uuid().to_string()
+    let id = Builder::from_unix_timestamp_millis(now, &random_bytes()).into_uuid();
+    String::from(&*id.hyphenated().encode_lower(&mut [0; 36])) // `to_string` would link `core::fmt`
 }
 
 fn random_bytes() -> [u8; 10] {

@@ -127,7 +127,7 @@ impl Delivery {
         match Record::parse(key.clone(), text.clone()) {
             Some(record) => {
                 self.bytes += record.text.len();
-                self.records.insert(0, record);
+                self.records.push(record);
                 self.waiting_since = 0;
                 None
             }

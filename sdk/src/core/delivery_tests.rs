@@ -192,9 +192,10 @@ fn being_online_again_ends_the_backoff() {
 
 #[test]
 fn leavings_are_adopted_unchanged_and_never_mixed_with_another_context() {
-    let mut delivery = with_events(1, 10);
+    let mut delivery = delivery();
     let other = "https://h/capture?write_key=k\n\"sdk\":\"old\",\"events\":[\n{\"n\":77}";
     assert_eq!(delivery.adopt("q:other".into(), other.into()), None);
+    delivery.push("{\"n\":1}", T);
     let first = sent(delivery.next(Moment::Staying, T, 0));
     assert!(first.body.ends_with("\"sdk\":\"old\",\"events\":[{\"n\":77}]}"), "{}", first.body);
     let deleted = delivery.answered(first.flight, answer(202), T, 0);

@@ -70,20 +70,19 @@ impl Record {
     /// Reads a record that another page load wrote; `None` where it is not whole.
     #[must_use]
     pub fn parse(key: String, text: String) -> Option<Self> {
-        let url_bytes = text.find('\n')?;
-        let head_bytes = url_bytes + 1 + text[url_bytes + 1..].find('\n')?;
-        let events = text[head_bytes..].bytes().filter(|byte| *byte == b'\n').count();
+        let head_bytes = line_end(&text, 1)?;
+        let events = text.bytes().filter(|byte| *byte == b'\n').count() - 1;
         Some(Self { key, text, events, head_bytes, flight: 0, keepalive: false, open: false })
     }
 
     /// Where it goes and in which context.
     pub(crate) fn head(&self) -> &str {
-        &self.text[..self.head_bytes]
+        self.text.get(..self.head_bytes).unwrap_or_default()
     }
 
     /// Its events, each a line that starts with a line break.
     pub(crate) fn lines(&self) -> &str {
-        &self.text[self.head_bytes..]
+        self.text.get(self.head_bytes..).unwrap_or_default()
     }
 
     pub(crate) fn has_room(&self, event_bytes: usize) -> bool {
@@ -103,12 +102,8 @@ impl Record {
         let mut half = Self::new(key, self.head());
         half.open = false;
         let keep = self.events / 2;
-        let cut = self
-            .lines()
-            .match_indices('\n')
-            .nth(keep)
-            .map_or(self.text.len(), |(at, _)| self.head_bytes + at);
-        half.text.push_str(&self.text[cut..]);
+        let cut = line_end(&self.text, keep + 1).unwrap_or(self.text.len());
+        half.text.push_str(self.text.get(cut..).unwrap_or_default());
         half.events = self.events - keep;
         self.text.truncate(cut);
         self.events = keep;
@@ -116,23 +111,35 @@ impl Record {
     }
 }
 
-/// Begins the body of an envelope that is sent at `now`.
+/// Where line `line` of `text` ends, counted from 0; `None` where it is the last one.
+///
+/// Here and below texts are cut by `get`: a slice that may panic links `core::fmt`, 10 KB of it.
+fn line_end(text: &str, line: usize) -> Option<usize> {
+    text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').nth(line).map(|(at, _)| at)
+}
+
+/// The address in the first line of `head`, and the body of an envelope that is sent at `now`, up to its
+/// events.
 pub(crate) fn begin_envelope(head: &str, now: u64) -> (String, String) {
-    let (url, rest) = head.split_once('\n').unwrap_or((head, ""));
+    let url_bytes = line_end(head, 0).unwrap_or(head.len());
     let mut body = String::from("{\"sent_at\":");
     write_u64(&mut body, now);
     body.push(',');
-    body.push_str(rest);
-    (url.into(), body)
+    body.push_str(head.get(url_bytes + 1..).unwrap_or_default());
+    (head.get(..url_bytes).unwrap_or_default().into(), body)
 }
 
 /// Appends the events of `record` to the body of an envelope.
 pub(crate) fn extend_envelope(body: &mut String, record: &Record) {
-    for event in record.lines().split('\n').skip(1) {
-        if !body.ends_with('[') {
-            body.push(',');
+    // Every event is a line break and a line; the envelope wants commas between.
+    let mut separator = if body.ends_with('[') { "" } else { "," };
+    for letter in record.lines().chars() {
+        if letter == '\n' {
+            body.push_str(separator);
+            separator = ",";
+        } else {
+            body.push(letter);
         }
-        body.push_str(event);
     }
 }
 

@@ -31,11 +31,24 @@ impl Session {
     /// Reads what [`Session::to_text`] wrote; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let id = words.next().filter(|id| id.len() == 36)?;
-        let started_at = words.next()?.parse().ok()?;
-        let active_at = words.next()?.parse().ok()?;
-        Some(Self { id: id.into(), started_at, active_at })
+        let (id, times) = (text.get(..36)?, text.get(36..)?);
+        let mut numbers = [None; 2];
+        let mut read = 0;
+        for byte in times.bytes() {
+            match byte {
+                b' ' => {
+                    read += 1;
+                    *numbers.get_mut(read - 1)? = Some(0);
+                }
+                b'0'..=b'9' => {
+                    let number = numbers.get_mut(read.checked_sub(1)?)?.as_mut()?;
+                    *number = u64::saturating_add(u64::saturating_mul(*number, 10), u64::from(byte - b'0'));
+                }
+                _ => return None,
+            }
+        }
+        let [started_at, active_at] = numbers;
+        Some(Self { id: id.into(), started_at: started_at?, active_at: active_at? })
     }
 
     /// The session as text, for every tab to read.
