@@ -1,5 +1,6 @@
 //! What every backend promises, held against each of them. Redis tests run on a real Redis under a prefix
 //! of their own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "contract/backend.rs"]
 mod backend;

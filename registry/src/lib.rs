@@ -15,14 +15,18 @@
 //! }
 //! ```
 
+mod local;
 mod project;
+mod redis;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tallymark_protocol::WriteKey;
 
-pub use project::ProjectSettings;
+pub use self::local::{LocalRegistry, REFRESH_EVERY, UNKNOWN_FOR};
+pub use self::project::ProjectSettings;
+pub use self::redis::{POLL_EVERY, Published, RedisRegistry};
 
 /// What is known about projects.
 #[async_trait]

@@ -207,7 +207,7 @@ impl Writer {
             index.ack(bury.position);
             index.add_dead_letters(1);
         }
-        let _ = bury.reply.send(written.as_ref().map(|()| ()).map_err(to_queue_error));
+        let _ = bury.reply.send(written.map_err(|error| to_queue_error(&error)));
     }
 
     fn append_dead_letter(&self, framed: &[u8]) -> io::Result<()> {

@@ -1,0 +1,303 @@
+//! The registry of a single process: a copy of what a lookup function says, refreshed behind the requests.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tallymark_protocol::WriteKey;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::{ProjectSettings, Registry, RegistryError};
+
+/// How often known keys are looked up again. A change takes effect within this and one lookup.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
+
+/// How long "no project has this key" is believed: a new project is usable almost at once, and a page
+/// with a wrong key costs one lookup in this time.
+pub const UNKNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// A key that nobody used for this long is forgotten, so that refreshing costs what is in use.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long a lookup may take; then the registry cannot say.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Lookups of unknown keys at once. They are strangers' requests: the store has better things to do.
+const LOOKUPS_MAX: usize = 4;
+
+/// Unknown keys remembered. Made-up keys beyond it are looked up each time, few at once.
+const UNKNOWN_MAX: usize = 10_000;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Answer = Result<Option<ProjectSettings>, Error>;
+type Lookup = Box<dyn Fn(String) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
+/// What one process knows of the projects in its store.
+pub struct LocalRegistry {
+    copies: Arc<Copies>,
+    tasks: TaskTracker,
+    /// Ends the refreshing when the registry is dropped.
+    shutdown: DropGuard,
+}
+
+struct Copies {
+    lookup: Lookup,
+    lookups: Semaphore,
+    /// Never held across an await; written only when something was looked up.
+    known: RwLock<HashMap<String, Known>>,
+    unknown: RwLock<HashMap<String, Instant>>,
+    started_at: Instant,
+}
+
+struct Known {
+    project: Arc<ProjectSettings>,
+    /// Seconds after `started_at`. Atomic, so that using a key takes no write lock.
+    used_secs: std::sync::atomic::AtomicU64,
+}
+
+impl LocalRegistry {
+    /// A registry over `lookup`, which asks the store for the project of a write key. Must be called within
+    /// a Tokio runtime: a task refreshes what is known until the registry is closed or dropped.
+    pub fn new<F, Fut>(lookup: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
+        let copies = Arc::new(Copies {
+            lookup: Box::new(move |write_key| Box::pin(lookup(write_key))),
+            lookups: Semaphore::new(LOOKUPS_MAX),
+            known: RwLock::default(),
+            unknown: RwLock::default(),
+            started_at: Instant::now(),
+        });
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&copies).keep_fresh(shutdown.clone()));
+        tasks.close();
+        Self { copies, tasks, shutdown: shutdown.drop_guard() }
+    }
+
+    /// Ends the refreshing and waits until it has ended.
+    pub async fn close(self) {
+        drop(self.shutdown);
+        self.tasks.wait().await;
+    }
+}
+
+#[async_trait]
+impl Registry for LocalRegistry {
+    async fn project_by_write_key(
+        &self,
+        write_key: WriteKey<'_>,
+    ) -> Result<Option<Arc<ProjectSettings>>, RegistryError> {
+        let write_key = write_key.as_str();
+        if let Some(project) = self.copies.known(write_key) {
+            return Ok(Some(project));
+        }
+        if self.copies.is_surely_unknown(write_key) {
+            return Ok(None);
+        }
+        let answer = self.copies.ask_in_turn(write_key).await.map_err(RegistryError::Unavailable)?;
+        Ok(self.copies.learn(write_key, answer))
+    }
+}
+
+impl Copies {
+    fn known(&self, write_key: &str) -> Option<Arc<ProjectSettings>> {
+        let known = self.known.read().expect("nobody panics while holding the copies");
+        let known = known.get(write_key)?;
+        known.used_secs.store(self.started_at.elapsed().as_secs(), std::sync::atomic::Ordering::Relaxed);
+        Some(Arc::clone(&known.project))
+    }
+
+    fn is_surely_unknown(&self, write_key: &str) -> bool {
+        let unknown = self.unknown.read().expect("nobody panics while holding the copies");
+        unknown.get(write_key).is_some_and(|asked_at| asked_at.elapsed() < UNKNOWN_FOR)
+    }
+
+    async fn ask_in_turn(&self, write_key: &str) -> Answer {
+        let asked = async {
+            let _turn = self.lookups.acquire().await?;
+            (self.lookup)(write_key.to_owned()).await
+        };
+        tokio::time::timeout(LOOKUP_TIMEOUT, asked).await?
+    }
+
+    fn learn(&self, write_key: &str, answer: Option<ProjectSettings>) -> Option<Arc<ProjectSettings>> {
+        let Some(project) = answer.map(Arc::new) else {
+            self.known.write().expect("nobody panics while holding the copies").remove(write_key);
+            self.remember_unknown(write_key);
+            return None;
+        };
+        let mut known = self.known.write().expect("nobody panics while holding the copies");
+        if let Some(known) = known.get_mut(write_key) {
+            known.project = Arc::clone(&project);
+        } else {
+            let used_secs = self.started_at.elapsed().as_secs().into();
+            known.insert(write_key.to_owned(), Known { project: Arc::clone(&project), used_secs });
+        }
+        Some(project)
+    }
+
+    fn remember_unknown(&self, write_key: &str) {
+        let mut unknown = self.unknown.write().expect("nobody panics while holding the copies");
+        if unknown.len() >= UNKNOWN_MAX {
+            unknown.retain(|_, asked_at| asked_at.elapsed() < UNKNOWN_FOR);
+        }
+        if unknown.len() < UNKNOWN_MAX {
+            unknown.insert(write_key.to_owned(), Instant::now());
+        }
+    }
+
+    /// Looks known keys up again, for ever. While the store is away, what is known stays.
+    async fn keep_fresh(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut is_well = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(REFRESH_EVERY) => {}
+            }
+            let refreshed = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                refreshed = self.refresh() => refreshed,
+            };
+            match &refreshed {
+                Err(error) if is_well => {
+                    tracing::warn!(%error, "cannot look projects up; going on with what is known")
+                }
+                Ok(()) if !is_well => tracing::info!("projects can be looked up again"),
+                _ => {}
+            }
+            is_well = refreshed.is_ok();
+        }
+    }
+
+    async fn refresh(&self) -> Result<(), Error> {
+        let now_secs = self.started_at.elapsed().as_secs();
+        let in_use: Vec<String> = {
+            let mut known = self.known.write().expect("nobody panics while holding the copies");
+            known.retain(|_, known| {
+                let used_secs = known.used_secs.load(std::sync::atomic::Ordering::Relaxed);
+                now_secs.saturating_sub(used_secs) < FORGET_AFTER.as_secs()
+            });
+            known.keys().cloned().collect()
+        };
+        for write_key in in_use {
+            let answer = tokio::time::timeout(LOOKUP_TIMEOUT, (self.lookup)(write_key.clone())).await??;
+            self.learn(&write_key, answer);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    const KEY: &str = "wk_0123456789abcdefghijklmn";
+    const OTHER: &str = "wk_nmlkjihgfedcba9876543210";
+
+    /// A store that can be changed, be away, and counts how often it was asked.
+    #[derive(Default)]
+    struct Store {
+        projects: HashMap<String, ProjectSettings>,
+        is_away: bool,
+        asked: usize,
+    }
+
+    fn registry_over(store: &Arc<Mutex<Store>>) -> LocalRegistry {
+        let store = Arc::clone(store);
+        LocalRegistry::new(move |write_key| {
+            let mut store = store.lock().unwrap();
+            store.asked += 1;
+            let answer = if store.is_away {
+                Err("the store is away".into())
+            } else {
+                Ok(store.projects.get(&write_key).cloned())
+            };
+            async move { answer }
+        })
+    }
+
+    fn store_with(version: i64) -> Arc<Mutex<Store>> {
+        let projects = HashMap::from([(KEY.to_owned(), ProjectSettings { project_id: 7, version })]);
+        Arc::new(Mutex::new(Store { projects, ..Store::default() }))
+    }
+
+    async fn version_of(registry: &LocalRegistry, key: &str) -> Result<Option<i64>, RegistryError> {
+        let project = registry.project_by_write_key(WriteKey::parse(key).unwrap()).await?;
+        Ok(project.map(|project| project.version))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_known_key_does_not_ask_the_store() {
+        let store = store_with(1);
+        let registry = registry_over(&store);
+        for _ in 0..100 {
+            assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(1));
+        }
+        assert_eq!(store.lock().unwrap().asked, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_takes_effect_within_five_seconds() {
+        let store = store_with(1);
+        let registry = registry_over(&store);
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(1));
+        store.lock().unwrap().projects.get_mut(KEY).unwrap().version = 2;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(2));
+        store.lock().unwrap().projects.clear();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_key_is_asked_for_again_after_two_seconds() {
+        let store = store_with(1);
+        let registry = registry_over(&store);
+        assert_eq!(version_of(&registry, OTHER).await.unwrap(), None);
+        assert_eq!(version_of(&registry, OTHER).await.unwrap(), None);
+        assert_eq!(store.lock().unwrap().asked, 1);
+        store
+            .lock()
+            .unwrap()
+            .projects
+            .insert(OTHER.to_owned(), ProjectSettings { project_id: 8, version: 5 });
+        tokio::time::advance(UNKNOWN_FOR).await;
+        assert_eq!(version_of(&registry, OTHER).await.unwrap(), Some(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_leaves_known_keys_and_makes_others_an_error() {
+        let store = store_with(1);
+        let registry = registry_over(&store);
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(1));
+        store.lock().unwrap().is_away = true;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(1));
+        assert!(version_of(&registry, OTHER).await.is_err(), "not knowing is not the same as no");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_nobody_uses_is_forgotten() {
+        let store = store_with(1);
+        let registry = registry_over(&store);
+        assert_eq!(version_of(&registry, KEY).await.unwrap(), Some(1));
+        tokio::time::sleep(FORGET_AFTER + REFRESH_EVERY * 2).await;
+        let asked = store.lock().unwrap().asked;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(store.lock().unwrap().asked, asked);
+        registry.close().await;
+    }
+}

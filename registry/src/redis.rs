@@ -1,0 +1,267 @@
+//! The registry of many collectors: a snapshot in Redis, which each of them holds in memory.
+//!
+//! A publisher writes the whole snapshot at once, under a version. Collectors look at the version each
+//! second and read the snapshot again when it moved. A collector that Redis cannot be reached from goes on
+//! with what it has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
+use tallymark_protocol::WriteKey;
+use tokio::sync::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::{ProjectSettings, Registry, RegistryError};
+
+/// How often a collector looks whether the snapshot moved.
+pub const POLL_EVERY: Duration = Duration::from_secs(1);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Replaces the snapshot, unless a later one is there.
+/// KEYS: projects, version. ARGV: version, then write key and settings of each project.
+const PUBLISH: &str = r"
+local current = tonumber(redis.call('GET', KEYS[2]) or '')
+if current and current > tonumber(ARGV[1]) then
+  return current
+end
+redis.call('DEL', KEYS[1])
+for i = 2, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+redis.call('SET', KEYS[2], ARGV[1])
+return tonumber(ARGV[1])
+";
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Collectors read it within [`POLL_EVERY`].
+    Replaced,
+    /// A later snapshot is there, and stays.
+    Outdated {
+        /// Its version.
+        current: i64,
+    },
+}
+
+/// What all processes share about projects, through Redis.
+pub struct RedisRegistry {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    /// Ends the polling when the registry is dropped.
+    shutdown: DropGuard,
+}
+
+struct Shared {
+    client: Client,
+    /// Dropped after any error, so that the next call connects anew.
+    connection: Mutex<Option<MultiplexedConnection>>,
+    projects_key: String,
+    version_key: String,
+    publish: Script,
+    /// Never held across an await.
+    snapshot: RwLock<Snapshot>,
+}
+
+#[derive(Default)]
+struct Snapshot {
+    version: Option<i64>,
+    projects: HashMap<String, Arc<ProjectSettings>>,
+}
+
+impl RedisRegistry {
+    /// A registry at `url`, under `prefix`. Connects in the background; must be called within a Tokio
+    /// runtime, where a task polls the version until the registry is closed or dropped.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`] when `url` is no URL of a Redis.
+    pub fn new(url: &str, prefix: &str) -> Result<Self, RegistryError> {
+        let shared = Arc::new(Shared {
+            client: Client::open(url).map_err(unavailable)?,
+            connection: Mutex::default(),
+            // Braces make a Redis Cluster keep both keys on one node, as one transaction needs.
+            projects_key: format!("{prefix}{{registry}}:projects"),
+            version_key: format!("{prefix}{{registry}}:version"),
+            publish: Script::new(PUBLISH),
+            snapshot: RwLock::default(),
+        });
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&shared).poll(shutdown.clone()));
+        tasks.close();
+        Ok(Self { shared, tasks, shutdown: shutdown.drop_guard() })
+    }
+
+    /// Replaces what is shared by `projects`, as they are at `version`, in one step. `version` moves with
+    /// every change: collectors look at nothing else. Publishing the same twice is harmless; an older version never replaces a later one, so that two publishers cannot
+    /// undo each other.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`]: it may or may not be published; publishing again is right.
+    pub async fn publish(
+        &self,
+        projects: &[(String, ProjectSettings)],
+        version: i64,
+    ) -> Result<Published, RegistryError> {
+        let mut script = self.shared.publish.prepare_invoke();
+        script.key(&self.shared.projects_key).key(&self.shared.version_key).arg(version);
+        for (write_key, settings) in projects {
+            script.arg(write_key).arg(serde_json::to_string(settings).map_err(unavailable)?);
+        }
+        let current: i64 = self
+            .shared
+            .call(async |connection| script.invoke_async(connection).await)
+            .await
+            .map_err(unavailable)?;
+        Ok(if current == version { Published::Replaced } else { Published::Outdated { current } })
+    }
+
+    /// The version that is published now; `None` when nothing is, as in a Redis that lost its memory.
+    /// A publisher compares it with the store's.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`].
+    pub async fn published_version(&self) -> Result<Option<i64>, RegistryError> {
+        self.shared.published_version().await.map_err(unavailable)
+    }
+
+    /// Ends the polling and waits until it has ended.
+    pub async fn close(self) {
+        drop(self.shutdown);
+        self.tasks.wait().await;
+    }
+}
+
+#[async_trait]
+impl Registry for RedisRegistry {
+    async fn project_by_write_key(
+        &self,
+        write_key: WriteKey<'_>,
+    ) -> Result<Option<Arc<ProjectSettings>>, RegistryError> {
+        if let Some(project) = self.shared.snapshot().projects.get(write_key.as_str()) {
+            return Ok(Some(Arc::clone(project)));
+        }
+        self.shared.look_up(write_key.as_str()).await
+    }
+}
+
+impl Shared {
+    fn snapshot(&self) -> std::sync::RwLockReadGuard<'_, Snapshot> {
+        self.snapshot.read().expect("nobody panics while holding the snapshot")
+    }
+
+    /// Runs `work` on the connection, made where it is missing and dropped after an error.
+    async fn call<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> RedisResult<T> {
+        let mut connection = self.connect().await?;
+        let answer = work(&mut connection).await;
+        if answer.is_err() {
+            *self.connection.lock().await = None;
+        }
+        answer
+    }
+
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        // Held while connecting, which is bounded: callers share one try.
+        let mut current = self.connection.lock().await;
+        if let Some(connection) = &*current {
+            return Ok(connection.clone());
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        *current = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn published_version(&self) -> RedisResult<Option<i64>> {
+        self.call(async |connection| redis::cmd("GET").arg(&self.version_key).query_async(connection).await)
+            .await
+    }
+
+    /// Asks Redis for a key that is not in the snapshot: it may be newer than the snapshot is.
+    async fn look_up(&self, write_key: &str) -> Result<Option<Arc<ProjectSettings>>, RegistryError> {
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("GET").arg(&self.version_key);
+        pipeline.cmd("HGET").arg(&self.projects_key).arg(write_key);
+        let (version, settings): (Option<i64>, Option<String>) = self
+            .call(async |connection| pipeline.query_async(connection).await)
+            .await
+            .map_err(unavailable)?;
+        if version.is_none() {
+            return Err(RegistryError::NotPublished);
+        }
+        let Some(settings) = settings else { return Ok(None) };
+        let project: ProjectSettings = serde_json::from_str(&settings).map_err(unavailable)?;
+        let project = Arc::new(project);
+        let mut snapshot = self.snapshot.write().expect("nobody panics while holding the snapshot");
+        // Not into a later snapshot, which may have dropped this key.
+        if version >= snapshot.version {
+            snapshot.projects.insert(write_key.to_owned(), Arc::clone(&project));
+        }
+        Ok(Some(project))
+    }
+
+    async fn poll(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut is_well = true;
+        loop {
+            let polled = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                polled = self.refresh() => polled,
+            };
+            match &polled {
+                Err(error) if is_well => {
+                    tracing::warn!(%error, "cannot read projects from Redis; going on with what is known");
+                }
+                Ok(()) if !is_well => tracing::info!("projects can be read from Redis again"),
+                _ => {}
+            }
+            is_well = polled.is_ok();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(POLL_EVERY) => {}
+            }
+        }
+    }
+
+    /// Reads the snapshot when its version moved. A Redis without one has lost its memory: what is known
+    /// here stays until somebody publishes again.
+    async fn refresh(&self) -> RedisResult<()> {
+        let version = self.published_version().await?;
+        if version.is_none() || version == self.snapshot().version {
+            return Ok(());
+        }
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().cmd("GET").arg(&self.version_key);
+        pipeline.cmd("HGETALL").arg(&self.projects_key);
+        let (version, settings): (Option<i64>, HashMap<String, String>) =
+            self.call(async |connection| pipeline.query_async(connection).await).await?;
+        if version.is_none() {
+            return Ok(());
+        }
+        let projects = settings.into_iter().filter_map(|(write_key, settings)| {
+            let project = serde_json::from_str(&settings)
+                .inspect_err(|error| tracing::error!(%error, "a project's settings in Redis cannot be read"));
+            Some((write_key, Arc::new(project.ok()?)))
+        });
+        let fresh = Snapshot { version, projects: projects.collect() };
+        *self.snapshot.write().expect("nobody panics while holding the snapshot") = fresh;
+        Ok(())
+    }
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RegistryError {
+    RegistryError::Unavailable(error.into())
+}
