@@ -76,6 +76,8 @@ fn verdict(error: &dyn sqlx::error::DatabaseError) -> Verdict {
         // SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
         return match &code[..] {
             "40001" | "40P01" | "23505" | "55P03" => Verdict::Conflict,
+            // A check fails in one way only: no partition takes the event's day yet; one is being made.
+            "23514" => Verdict::Unavailable,
             code if ["08", "53", "57", "58"].contains(&&code[..2]) => Verdict::Unavailable,
             _ => Verdict::Refused,
         };

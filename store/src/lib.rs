@@ -30,7 +30,7 @@ mod tokens;
 
 pub use address::Kind;
 pub use batch::{Batch, EnvelopeRow};
-pub use commit::{ChangedSession, Deltas, FreshEvents, Tx, deltas};
+pub use commit::{ChangedSession, Claimed, Deltas, FreshEvents, Tx, deltas};
 pub use compact::Compacted;
 pub use error::StoreError;
 pub use projects::{NewProject, Project, WriteKeyRow};

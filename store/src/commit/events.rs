@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use tallymark_protocol::{DiscardReason, Outcome, UnixMs};
 use uuid::Uuid;
 
-use super::{Tx, event_key};
+use super::{Claimed, Tx, event_key};
 use crate::StoreError;
-use crate::batch::Batch;
 use crate::model::{EnrichedEvent, EventRow};
 
 /// What became of a batch's events.
@@ -25,10 +24,13 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another commit inserted one of them meanwhile.
-    pub async fn insert_new_events<'b>(&mut self, batch: &'b Batch) -> Result<FreshEvents<'b>, StoreError> {
+    pub async fn insert_new_events<'b>(
+        &mut self,
+        claimed: &Claimed<'b>,
+    ) -> Result<FreshEvents<'b>, StoreError> {
         let mut fresh = FreshEvents::default();
-        let mut events = Vec::with_capacity(batch.events_len());
-        for envelope in &batch.envelopes {
+        let mut events = Vec::new();
+        for envelope in &claimed.envelopes {
             let horizon_day = self.rules(envelope.project_id)?.horizon_day.unwrap_or(i32::MIN);
             let receipt = (envelope.project_id, envelope.received_at);
             let mut discard =

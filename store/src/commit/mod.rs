@@ -22,6 +22,7 @@ use crate::model::{EnrichedEvent, EventRow, Identification, SessionRow, TabRow, 
 use crate::{Backend, Store, StoreError, postgres, sqlite};
 
 pub use deltas::{Deltas, deltas};
+pub use envelopes::Claimed;
 pub use events::FreshEvents;
 pub use sessions::ChangedSession;
 

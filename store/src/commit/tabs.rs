@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::Tx;
+use super::{Claimed, Tx};
 use crate::StoreError;
-use crate::batch::Batch;
 use crate::model::{SeqRanges, TabRow};
 
 impl Tx {
@@ -14,8 +13,8 @@ impl Tx {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn merge_tabs(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let parts = fold(batch);
+    pub async fn merge_tabs(&mut self, claimed: &Claimed<'_>) -> Result<(), StoreError> {
+        let parts = fold(claimed);
         if parts.is_empty() {
             return Ok(());
         }
@@ -39,9 +38,9 @@ impl Tx {
     }
 }
 
-fn fold(batch: &Batch) -> Vec<TabRow> {
+fn fold(claimed: &Claimed<'_>) -> Vec<TabRow> {
     let mut tabs: BTreeMap<(i32, Uuid), TabRow> = BTreeMap::new();
-    for envelope in &batch.envelopes {
+    for envelope in &claimed.envelopes {
         for &(tab_id, seq) in &envelope.numbered {
             let tab = tabs.entry((envelope.project_id, tab_id)).or_insert_with(|| TabRow {
                 project_id: envelope.project_id,

@@ -31,7 +31,7 @@ pub struct EventRow {
     pub user_id: Option<String>,
     /// Where.
     pub url: Option<String>,
-    /// The URL's host, without `www.`.
+    /// The URL's host.
     pub hostname: Option<String>,
     /// The URL's path.
     pub path: Option<String>,

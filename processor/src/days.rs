@@ -1,0 +1,29 @@
+//! Keeps the days to come ready for inserts.
+
+use std::time::Duration;
+
+use tallymark_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::run::Now;
+
+/// Days are made three ahead: an hour's delay is nothing.
+const INTERVAL: Duration = Duration::from_secs(3_600);
+const RETRY: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(store: Store, now: Now, shutdown: CancellationToken) {
+    loop {
+        let wait = match store.ensure_days(now(), &[]).await {
+            Ok(()) => INTERVAL,
+            Err(error) => {
+                tracing::warn!(%error, "could not make the coming days' partitions; trying again");
+                RETRY
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

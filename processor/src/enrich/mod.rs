@@ -1,0 +1,118 @@
+//! What an event means: ids, page, source, browser. Pure, but for the memory of what was parsed before.
+
+mod page;
+mod source;
+mod user_agent;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tallymark_protocol::{Event, names, uuid_from_text};
+use tallymark_queue::QueuedEnvelope;
+use tallymark_store::EnvelopeRow;
+use tallymark_store::model::{EnrichedEvent, EventRow, VisitAttributes};
+use uuid::Uuid;
+
+use crate::sessionize::{project_namespace, session_id};
+use page::Page;
+
+/// User agents that are remembered: real traffic has some thousands.
+const USER_AGENTS_MAX: usize = 4_096;
+
+/// Turns queued envelopes into rows ready to commit.
+#[derive(Debug, Default)]
+pub struct Enricher {
+    user_agents: HashMap<String, Arc<VisitAttributes>>,
+}
+
+impl Enricher {
+    /// The rows of one envelope. The same envelope always gives the same rows.
+    pub fn enrich(&mut self, envelope: QueuedEnvelope) -> EnvelopeRow {
+        let namespace = project_namespace(envelope.project_id);
+        let tab = |tab_id: &Option<String>, seq| Some((uuid_from_text(namespace, tab_id.as_deref()?), seq?));
+        let refused = envelope.rejected.iter().filter_map(|event| tab(&event.tab_id, event.seq));
+        let accepted = envelope.events.iter().filter_map(|event| tab(&event.tab_id, event.seq));
+        let numbered: Vec<(Uuid, u32)> = accepted.chain(refused).collect();
+        let visit = self.visit(envelope.user_agent.as_deref());
+        let (project_id, received_at) = (envelope.project_id, envelope.received_at);
+        let events = envelope.events.into_iter().map(|event| {
+            let (row, source) = event_row(Place { project_id, namespace, received_at }, event);
+            EnrichedEvent { row, source, visit: Arc::clone(&visit) }
+        });
+        EnvelopeRow {
+            project_id,
+            envelope_id: envelope.envelope_id,
+            received_at,
+            received: envelope.received,
+            refused: envelope.rejected.iter().map(|event| event.reason).collect(),
+            numbered,
+            events: events.collect(),
+        }
+    }
+
+    fn visit(&mut self, user_agent: Option<&str>) -> Arc<VisitAttributes> {
+        let user_agent = user_agent.unwrap_or("");
+        if let Some(known) = self.user_agents.get(user_agent) {
+            return Arc::clone(known);
+        }
+        if self.user_agents.len() >= USER_AGENTS_MAX {
+            self.user_agents.clear();
+        }
+        let visit = Arc::new(user_agent::parse(user_agent));
+        self.user_agents.insert(user_agent.to_owned(), Arc::clone(&visit));
+        visit
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    project_id: i32,
+    namespace: Uuid,
+    received_at: tallymark_protocol::UnixMs,
+}
+
+fn event_row(place: Place, event: Event) -> (EventRow, Option<String>) {
+    let visitor_id = event.anonymous_id.as_deref().map(|id| uuid_from_text(place.namespace, id));
+    let session_id = visitor_id.zip(event.session_id.as_deref()).map(|(visitor_id, session)| {
+        session_id(place.project_id, visitor_id, session, event.key_at, event.occurred_at)
+    });
+    let page = event.url.as_deref().map_or_else(Page::default, page::parse);
+    let source =
+        event.referrer.as_deref().and_then(|referrer| source::of(referrer, page.hostname.as_deref()));
+    let row = EventRow {
+        project_id: place.project_id,
+        day: event.key_at.utc_day(),
+        id: event.id,
+        visitor_id,
+        session_id,
+        occurred_at: event.occurred_at,
+        received_at: place.received_at,
+        engaged_ms: engaged_ms(&event),
+        name: event.name,
+        user_id: event.user_id,
+        url: event.url,
+        hostname: page.hostname,
+        path: page.path,
+        title: event.title,
+        referrer: event.referrer.filter(|_| source.is_some()),
+        category: event.category,
+        event_source: event.event_source,
+        props: event.props,
+    };
+    (row, source)
+}
+
+/// What `$pageleave` says, within a day.
+fn engaged_ms(event: &Event) -> Option<i32> {
+    #[derive(serde::Deserialize)]
+    struct Engaged {
+        engaged_ms: f64,
+    }
+    if event.name != names::PAGELEAVE {
+        return None;
+    }
+    let engaged: Engaged = serde_json::from_str(event.props.as_ref()?.get()).ok()?;
+    let day_ms = 86_400_000.0;
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to a day")]
+    Some(engaged.engaged_ms.clamp(0.0, day_ms) as i32)
+}

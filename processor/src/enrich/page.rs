@@ -1,0 +1,52 @@
+//! URL → host and path.
+
+use tallymark_protocol::limits;
+use url::Url;
+
+/// Where an event happened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) hostname: Option<String>,
+    pub(super) path: Option<String>,
+}
+
+/// Reads an absolute URL, or the path alone that a backend may send. What is neither is no page.
+pub(super) fn parse(url: &str) -> Page {
+    match Url::parse(url) {
+        Ok(url) => {
+            Page { hostname: url.host_str().map(str::to_owned), path: Some(bounded(url.path()).to_owned()) }
+        }
+        Err(_) if url.starts_with('/') => {
+            let end = url.find(['?', '#']).unwrap_or(url.len());
+            Page { hostname: None, path: Some(bounded(&url[..end]).to_owned()) }
+        }
+        Err(_) => Page::default(),
+    }
+}
+
+fn bounded(path: &str) -> &str {
+    &path[..path.floor_char_boundary(limits::PATH_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_urls() {
+        let cases = [
+            ("https://Shop.Example/p/1?utm_source=x#top", Some("shop.example"), Some("/p/1")),
+            ("https://shop.example", Some("shop.example"), Some("/")),
+            ("https://münchen.example/straße", Some("xn--mnchen-3ya.example"), Some("/stra%C3%9Fe")),
+            ("http://[::1]:8080/x", Some("[::1]"), Some("/x")),
+            ("app://settings/profile", Some("settings"), Some("/profile")),
+            ("/checkout?step=2", None, Some("/checkout")),
+            ("not a url", None, None),
+            ("", None, None),
+        ];
+        for (url, hostname, path) in cases {
+            let page = Page { hostname: hostname.map(str::to_owned), path: path.map(str::to_owned) };
+            assert_eq!(parse(url), page, "{url}");
+        }
+    }
+}
