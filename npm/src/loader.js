@@ -183,7 +183,7 @@ export const createTracker = (loadCore) => {
   const fetchCore = () =>
     loadCore()
       .then((start) => {
-        core = start(prefix, head, tab, batch.size, batch.interval, isPrivate, () => ++seq);
+        core = start(window, { seq: () => ++seq }, prefix, head, tab, batch.size, batch.interval, isPrivate);
         pump();
       })
       .catch((error) => console.warn("tallymark:", error));

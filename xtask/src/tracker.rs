@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 use crate::root;
 use crate::run::{run, step};
@@ -29,6 +29,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
             .args(["build", "--quiet", "--package", "tallymark-sdk", "--lib", "--profile", "tracker"])
             .args(["--target", WASM_TARGET, "--target-dir"])
             .arg(&target)
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&root)?)
             .current_dir(&root))
     })?;
     let wasm = target.join(WASM_TARGET).join("tracker/tallymark_sdk.wasm");
@@ -47,12 +48,42 @@ pub(crate) fn build() -> anyhow::Result<()> {
     fs::write(&mark, fingerprint).with_context(|| format!("cannot write {}", mark.display()))
 }
 
+/// Panics name source files, in every visitor's browser: short names, without this machine's folders.
+fn rustflags(root: &Path) -> anyhow::Result<String> {
+    let sysroot =
+        Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot start `rustc`")?;
+    let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
+    let mut folders = vec![sysroot + "/lib/rustlib/src/rust/library", root.display().to_string()];
+    if let Some(registry) = registry_sources() {
+        folders.push(registry.display().to_string());
+    }
+    let flags: Vec<String> = folders.iter().map(|folder| format!("--remap-path-prefix={folder}/=")).collect();
+    Ok(flags.join("\x1f"))
+}
+
+/// Where cargo keeps the sources of other crates.
+#[expect(clippy::disallowed_methods, reason = "the folder is cargo's, and cargo names it in the environment")]
+fn registry_sources() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))?;
+    let index = fs::read_dir(home.join("registry/src")).ok()?.next()?.ok()?;
+    Some(index.path())
+}
+
 fn generate_glue(wasm: &Path, folder: &Path) -> anyhow::Result<()> {
     // What an older version generated must not be bundled.
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    Bindgen::new().input_path(wasm).out_name("core").bundler(true)?.typescript(false).generate(folder)
+    Bindgen::new()
+        .input_path(wasm)
+        .out_name("core")
+        .bundler(true)?
+        .typescript(false)
+        // Every browser with WebAssembly reference types has `TextEncoder.encodeInto`.
+        .encode_into(EncodeInto::Always)
+        .generate(folder)
 }
 
 /// Changes whenever `npm/dist/` would.

@@ -2,7 +2,7 @@
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{Event, EventTarget};
+use web_sys::{Document, Event, EventTarget, Window};
 
 /// Something that happened to the page.
 pub(super) enum Sign {
@@ -16,16 +16,9 @@ pub(super) enum Sign {
     Active,
 }
 
-/// Whether somebody can see the page.
-pub(super) fn is_visible() -> bool {
-    web_sys::window().and_then(|window| window.document()).is_some_and(|document| !document.hidden())
-}
-
 /// Calls `noticed` for each sign, for as long as the page lives.
-pub(super) fn listen(noticed: impl Fn(Sign) + 'static) {
-    let Some(window) = web_sys::window() else { return };
-    let Some(document) = window.document() else { return };
-    let page = document.clone();
+pub(super) fn listen(window: &Window, page: Document, noticed: impl Fn(Sign) + 'static) {
+    let document = page.clone();
     let function = Closure::<dyn Fn(Event)>::new(move |event: Event| {
         noticed(match event.type_().as_str() {
             "visibilitychange" if page.hidden() => Sign::Hidden,
@@ -41,6 +34,6 @@ pub(super) fn listen(noticed: impl Fn(Sign) + 'static) {
     };
     add(&document, "visibilitychange");
     for kind in ["pagehide", "online", "pointerdown", "keydown", "scroll"] {
-        add(&window, kind);
+        add(window, kind);
     }
 }

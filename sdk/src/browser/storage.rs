@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use web_sys::Storage;
+use web_sys::{Storage, Window};
 
 use crate::core::Change;
 
@@ -16,12 +16,8 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// Opens the shelf; `None` of storage where the visitor wants nothing kept, or the browser refuses.
-    pub(super) fn open(prefix: String, private: bool) -> Self {
-        let storage = if private {
-            None
-        } else {
-            web_sys::window().and_then(|window| window.local_storage().ok().flatten())
-        };
+    pub(super) fn open(window: &Window, prefix: String, private: bool) -> Self {
+        let storage = if private { None } else { window.local_storage().ok().flatten() };
         Self { storage, prefix }
     }
 

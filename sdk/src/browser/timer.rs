@@ -5,28 +5,29 @@ use core::cell::Cell;
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
+use web_sys::Window;
 
 /// A timer that runs one function, and is set anew each time.
 pub(super) struct Timer {
+    window: Window,
     run: Closure<dyn Fn()>,
     handle: Cell<Option<i32>>,
 }
 
 impl Timer {
     /// A timer that is not set.
-    pub(super) fn new(run: Closure<dyn Fn()>) -> Self {
-        Self { run, handle: Cell::new(None) }
+    pub(super) fn new(window: Window, run: Closure<dyn Fn()>) -> Self {
+        Self { window, run, handle: Cell::new(None) }
     }
 
     /// Runs the function after `after_ms`, instead of whenever it was set to run.
     pub(super) fn set(&self, after_ms: u64) {
-        let Some(window) = web_sys::window() else { return };
         if let Some(handle) = self.handle.take() {
-            window.clear_timeout_with_handle(handle);
+            self.window.clear_timeout_with_handle(handle);
         }
         let after_ms = i32::try_from(after_ms).unwrap_or(i32::MAX);
         let function = self.run.as_ref().unchecked_ref();
         self.handle
-            .set(window.set_timeout_with_callback_and_timeout_and_arguments_0(function, after_ms).ok());
+            .set(self.window.set_timeout_with_callback_and_timeout_and_arguments_0(function, after_ms).ok());
     }
 }

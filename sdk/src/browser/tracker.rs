@@ -4,14 +4,14 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::{OnceCell, RefCell};
 
-use js_sys::Function;
 use tallymark_protocol::names::{ENGAGED_MS_PROP, PAGELEAVE, PAGEVIEW};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::{Document, Window};
 
-use super::clock::{dice, fresh_id, now_ms};
-use super::listen::{Sign, is_visible, listen};
+use super::clock::Clock;
+use super::listen::{Sign, listen};
 use super::send::{Answered, send};
 use super::storage::Shelf;
 use super::timer::Timer;
@@ -31,28 +31,40 @@ const IDENTIFY_AS: &str = "identify";
 const RESET: &str = "reset";
 const FLUSH: &str = "flush";
 
+#[wasm_bindgen]
+extern "C" {
+    /// What the core wants from the loader.
+    pub type Loader;
+
+    /// The number of an event that the tracker makes by itself.
+    #[wasm_bindgen(method, js_name = seq)]
+    fn next_seq(this: &Loader) -> u32;
+}
+
 type Call = Closure<dyn Fn(String, String, f64, u32, String, String, String, String)>;
 
 /// Starts the tracker; gives back the function that takes the loader's calls:
 /// `(name, id, occurred_at, seq, url, title, referrer, props)`, where `props` is JSON or empty.
 ///
 /// `head` is the first two lines of every record of this page load, `prefix` what its keys in storage
-/// start with, `next_seq` numbers the events that the tracker makes by itself. With `private`, nothing
-/// is written to the device and no event names a visitor or a person.
+/// start with. With `private`, nothing is written to the device and no event names a visitor or a person.
 #[wasm_bindgen]
 pub fn start(
+    window: Window,
+    loader: Loader,
     prefix: String,
     head: String,
     tab_id: String,
     batch_events: u32,
     batch_interval_ms: u32,
     private: bool,
-    next_seq: Function,
-) -> JsValue {
+) -> Option<JsValue> {
+    let document = window.document()?;
+    let clock = Clock::new(&window)?;
     let mut key_prefix = String::from(RECORDS);
     key_prefix.push_str(&tab_id);
     key_prefix.push('.');
-    let shelf = Shelf::open(prefix, private);
+    let shelf = Shelf::open(&window, prefix, private);
     let mut delivery =
         Delivery::new(Head(head), key_prefix, batch_events as usize, u64::from(batch_interval_ms));
     for (name, text) in shelf.leavings(RECORDS, &tab_id) {
@@ -67,7 +79,9 @@ pub fn start(
         delivery,
         tab_id,
         private,
-        next_seq,
+        page: document,
+        clock,
+        loader,
         anonymous_id: anonymous_id.unwrap_or_default(),
         user_id,
         session: None,
@@ -76,7 +90,7 @@ pub fn start(
     if state.anonymous_id.is_empty() {
         state.renew_visitor();
     }
-    Tracker::start(state)
+    Some(Tracker::start(state, window))
 }
 
 /// The view that is shown: what its `$pageleave` says.
@@ -94,7 +108,9 @@ struct State {
     tab_id: String,
     /// Nothing is kept on the device, and nobody is named.
     private: bool,
-    next_seq: Function,
+    page: Document,
+    clock: Clock,
+    loader: Loader,
     anonymous_id: String,
     user_id: Option<String>,
     /// The session of the last activity in this tab.
@@ -109,11 +125,11 @@ struct Tracker {
 }
 
 impl Tracker {
-    fn start(state: State) -> JsValue {
+    fn start(state: State, window: Window) -> JsValue {
+        let page = state.page.clone();
         let tracker =
             Rc::new(Self { state: RefCell::new(state), timer: OnceCell::new(), answered: OnceCell::new() });
         let on_timer = tracker.clone();
-        tracker.timer.get_or_init(|| Timer::new(Closure::new(move || on_timer.pump(Moment::Staying))));
         let on_answer = tracker.clone();
         tracker.answered.get_or_init(|| {
             Closure::new(move |flight, status, acknowledged, retry_after_s| {
@@ -121,7 +137,9 @@ impl Tracker {
             })
         });
         let on_sign = tracker.clone();
-        listen(move |sign| on_sign.notice(&sign));
+        listen(&window, page, move |sign| on_sign.notice(&sign));
+        let run = Closure::new(move || on_timer.pump(Moment::Staying));
+        tracker.timer.get_or_init(|| Timer::new(window, run));
         tracker.pump(Moment::Staying);
         Call::new(move |name, id, at, seq, url, title, referrer, props| {
             let call = LoaderCall { name, id, at: at as u64, seq, url, title, referrer, props };
@@ -132,8 +150,8 @@ impl Tracker {
     }
 
     fn notice(&self, sign: &Sign) {
-        let now = now_ms();
         let mut state = self.state.borrow_mut();
+        let now = state.clock.now_ms();
         let mut moment = Moment::Staying;
         match sign {
             Sign::Active => return state.view.engagement.note_activity(now),
@@ -150,7 +168,8 @@ impl Tracker {
 
     fn answered(&self, flight: u32, answer: Answer) {
         let mut state = self.state.borrow_mut();
-        for change in state.delivery.answered(flight, answer, now_ms(), dice()) {
+        let (now, dice) = (state.clock.now_ms(), state.clock.dice());
+        for change in state.delivery.answered(flight, answer, now, dice) {
             state.shelf.apply(change);
         }
         drop(state);
@@ -161,7 +180,10 @@ impl Tracker {
     /// function in the place of `fetch`, and call the tracker from there.
     fn pump(&self, moment: Moment) {
         loop {
-            let step = self.state.borrow_mut().delivery.next(moment, now_ms(), dice());
+            let mut state = self.state.borrow_mut();
+            let (now, dice) = (state.clock.now_ms(), state.clock.dice());
+            let step = state.delivery.next(moment, now, dice);
+            drop(state);
             match (step, self.answered.get(), self.timer.get()) {
                 (Step::Send(envelope), Some(answered), _) => {
                     send(&envelope.url, &envelope.body, envelope.keepalive, envelope.flight, answered);
@@ -193,23 +215,25 @@ impl State {
             (0, FLUSH) => self.delivery.hurry(),
             (0, _) => {}
             (_, name) => {
-                if name == PAGEVIEW {
-                    self.begin_view(&call);
+                let is_view = name == PAGEVIEW;
+                if is_view {
+                    self.leave_view(call.at);
                 }
                 self.note_activity(call.at);
                 self.record(&call);
+                if is_view {
+                    self.begin_view(call);
+                }
             }
         }
     }
 
-    fn begin_view(&mut self, call: &LoaderCall) {
-        self.leave_view(call.at);
-        self.view.url.clone_from(&call.url);
-        self.view.title.clone_from(&call.title);
-        self.view.referrer.clone_from(&call.referrer);
-        if is_visible() {
-            self.view.engagement.show(call.at);
+    fn begin_view(&mut self, call: LoaderCall) {
+        let mut engagement = Engagement::default();
+        if !self.page.hidden() {
+            engagement.show(call.at);
         }
+        self.view = View { url: call.url, title: call.title, referrer: call.referrer, engagement };
     }
 
     /// Ends a visible stretch of the view. It belongs to the session of the view, and is no activity: it
@@ -219,7 +243,6 @@ impl State {
         if self.session.as_ref().is_some_and(|session| session.is_outlived(now)) {
             return; // the server would open another session for it
         }
-        let Some(seq) = self.next_seq.call0(&JsValue::NULL).ok().and_then(|seq| seq.as_f64()) else { return };
         let mut props = String::from("{\"");
         props.push_str(ENGAGED_MS_PROP);
         props.push_str("\":");
@@ -228,9 +251,9 @@ impl State {
         let view = core::mem::take(&mut self.view);
         let call = LoaderCall {
             name: PAGELEAVE.into(),
-            id: fresh_id(now),
+            id: self.clock.fresh_id(now),
             at: now,
-            seq: seq as u32,
+            seq: self.loader.next_seq(),
             url: view.url,
             title: view.title,
             referrer: view.referrer,
@@ -250,7 +273,7 @@ impl State {
         let stored = self.shelf.get(SESSION).and_then(|text| Session::parse(&text)).or(self.session.take());
         let (mut session, fresh) = match stored.filter(|session| !session.is_over(at)) {
             Some(session) => (session, false),
-            None => (Session::begin(fresh_id(at), at), true),
+            None => (Session::begin(self.clock.fresh_id(at), at), true),
         };
         if session.note_activity(at) || fresh {
             self.shelf.set(SESSION, &session.to_text());
@@ -274,8 +297,8 @@ impl State {
             event_source: EVENT_SOURCE,
             props: (!call.props.is_empty()).then_some(RawJson(&call.props)),
         };
-        if let Some(change) = self.delivery.push(&event.to_json(), call.at) {
-            self.shelf.apply(change);
+        if let Some((key, text)) = self.delivery.push(&event.to_json(), call.at) {
+            self.shelf.set(key, text);
         }
     }
 
@@ -296,7 +319,7 @@ impl State {
     }
 
     fn renew_visitor(&mut self) {
-        self.anonymous_id = fresh_id(now_ms());
+        self.anonymous_id = self.clock.fresh_id(self.clock.now_ms());
         self.shelf.set(ANONYMOUS_ID, &self.anonymous_id);
     }
 }

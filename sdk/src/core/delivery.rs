@@ -98,8 +98,9 @@ impl Delivery {
         self.dropped
     }
 
-    /// Takes an event; the record that it joined is what to store. `None` where the queue is full.
-    pub fn push(&mut self, event: &str, now: u64) -> Option<Change> {
+    /// Takes an event; gives back key and text of the record that it joined, to be stored. `None` where
+    /// the queue is full.
+    pub fn push(&mut self, event: &str, now: u64) -> Option<(&str, &str)> {
         if self.bytes + event.len() > WAITING_BYTES_MAX {
             self.dropped += 1;
             return None;
@@ -115,7 +116,7 @@ impl Delivery {
         self.bytes += event.len() + 1;
         let record = self.records.last_mut()?;
         record.push(event);
-        Some(Change::Store(record.key.clone(), record.text.clone()))
+        Some((&record.key, &record.text))
     }
 
     /// Takes a record that another page load left; it is sent at the next occasion. Text that is no
@@ -124,14 +125,15 @@ impl Delivery {
         if self.bytes + text.len() > WAITING_BYTES_MAX {
             return None; // stays stored, for a page load that has room
         }
-        match Record::parse(key.clone(), text.clone()) {
-            Some(record) => {
-                self.bytes += record.text.len();
+        let bytes = text.len();
+        match Record::parse(key, text) {
+            Ok(record) => {
+                self.bytes += bytes;
                 self.records.push(record);
                 self.waiting_since = 0;
                 None
             }
-            None => Some(Change::Delete(key, text)),
+            Err((key, text)) => Some(Change::Delete(key, text)),
         }
     }
 
@@ -218,22 +220,17 @@ impl Delivery {
     fn envelope(&mut self, leaving: bool, now: u64) -> Option<Envelope> {
         let in_keepalive: usize =
             self.records.iter().filter(|record| record.keepalive).map(|record| record.text.len()).sum();
-        let budget = if leaving {
-            KEEPALIVE_BYTES_MAX - in_keepalive.min(KEEPALIVE_BYTES_MAX)
-        } else {
-            ENVELOPE_BYTES_MAX
-        };
+        let budget =
+            if leaving { KEEPALIVE_BYTES_MAX.saturating_sub(in_keepalive) } else { ENVELOPE_BYTES_MAX };
         let flight = self.flights + 1;
-        let (mut events, mut bytes, mut head) = (0, 0, String::new());
-        let mut taken = Vec::new();
-        for (index, record) in self.records.iter().enumerate() {
+        let (mut events, mut bytes) = (0, 0);
+        let (mut head, mut url, mut body) = (String::new(), String::new(), String::new());
+        for record in &mut self.records {
+            let first = events == 0;
             // A request that would die with the page is made anew when leaving: the server absorbs repeats.
-            if record.flight > 0 && (record.keepalive || !leaving) {
-                continue;
-            }
-            let first = taken.is_empty();
-            let fits_budget = bytes + record.text.len() <= budget || (first && !leaving);
-            if !fits_budget || !(first || record.head() == head) {
+            let on_its_way = record.flight > 0 && (record.keepalive || !leaving);
+            let fits = bytes + record.text.len() <= budget || (first && !leaving);
+            if on_its_way || !fits || !(first || record.head() == head) {
                 continue;
             }
             if !first && events + record.events > self.envelope_events {
@@ -241,25 +238,23 @@ impl Delivery {
             }
             if first {
                 head = record.head().into();
+                (url, body) = begin_envelope(&head, now);
             }
+            extend_envelope(&mut body, record);
             events += record.events;
             bytes += record.text.len();
-            taken.push(index);
-        }
-        if taken.is_empty() {
-            return None;
-        }
-        let keepalive =
-            leaving || (self.failures == 0 && in_keepalive + bytes <= KEEPALIVE_STAYING_BYTES_MAX);
-        let (url, mut body) = begin_envelope(&head, now);
-        for index in taken {
-            let record = &mut self.records[index];
-            extend_envelope(&mut body, record);
             record.flight = flight;
-            record.keepalive = keepalive;
             record.open = false;
         }
+        if events == 0 {
+            return None;
+        }
         body.push_str("]}");
+        let keepalive =
+            leaving || (self.failures == 0 && in_keepalive + bytes <= KEEPALIVE_STAYING_BYTES_MAX);
+        for record in self.records.iter_mut().filter(|record| record.flight == flight) {
+            record.keepalive = keepalive;
+        }
         self.flights = flight;
         self.flight_started_at = now;
         Some(Envelope { flight, url, body, keepalive })
@@ -268,15 +263,13 @@ impl Delivery {
     /// Removes the records of `flight`; returns how many events they held.
     fn settle(&mut self, flight: u32, changes: &mut Vec<Change>) -> u32 {
         let mut events = 0;
-        let mut at = 0;
-        while at < self.records.len() {
-            if self.records[at].flight == flight {
-                let record = self.records.remove(at);
+        for record in core::mem::take(&mut self.records) {
+            if record.flight == flight {
                 events += record.events as u32;
                 self.bytes = self.bytes.saturating_sub(record.text.len());
                 changes.push(Change::Delete(record.key, record.text));
             } else {
-                at += 1;
+                self.records.push(record);
             }
         }
         events
@@ -291,23 +284,18 @@ impl Delivery {
             return;
         }
         self.envelope_events = events / 2;
-        let mut at = 0;
-        while at < self.records.len() {
-            if self.records[at].flight == flight && self.records[at].events > self.envelope_events {
-                let key = self.fresh_key();
-                let old = self.records[at].text.clone();
-                let mut half = self.records[at].split(key);
-                half.flight = flight;
-                self.bytes += half.head().len();
-                // Both halves are stored before the whole is gone: a page that dies here repeats, never loses.
-                changes.push(Change::Store(half.key.clone(), half.text.clone()));
-                let first_key = self.fresh_key();
-                let whole_key = core::mem::replace(&mut self.records[at].key, first_key.clone());
-                changes.push(Change::Store(first_key, self.records[at].text.clone()));
-                changes.push(Change::Delete(whole_key, old));
-                self.records.insert(at + 1, half);
+        for record in core::mem::take(&mut self.records) {
+            if record.flight == flight && record.events > self.envelope_events {
+                // The halves are stored before the whole is gone: a page that dies here repeats, never loses.
+                let halves = record.halves([self.fresh_key(), self.fresh_key()]);
+                self.bytes += record.head().len();
+                for half in halves {
+                    changes.push(Change::Store(half.key.clone(), half.text.clone()));
+                    self.records.push(half);
+                }
+                changes.push(Change::Delete(record.key, record.text));
             } else {
-                at += 1;
+                self.records.push(record);
             }
         }
         self.release(flight);

@@ -17,7 +17,7 @@ fn with_events(count: usize, bytes: usize) -> Delivery {
     let mut delivery = delivery();
     for n in 0..count {
         let event = format!("{{\"n\":{n},\"p\":\"{}\"}}", "x".repeat(bytes));
-        assert!(matches!(delivery.push(&event, T), Some(Change::Store(..))));
+        assert!(delivery.push(&event, T).is_some());
     }
     delivery
 }
@@ -213,8 +213,8 @@ fn an_event_never_joins_a_record_that_was_on_its_way() {
     let mut delivery = with_events(1, 10);
     let envelope = sent(delivery.next(Moment::Leaving, T, 0));
     delivery.answered(envelope.flight, answer(503), T, 0);
-    let Some(Change::Store(key, text)) = delivery.push("{\"n\":2}", T) else { panic!("not stored") };
-    assert_eq!((key.as_str(), text.matches("\"n\":").count()), ("q:2", 1));
+    let (key, text) = delivery.push("{\"n\":2}", T).expect("the queue has room");
+    assert_eq!((key, text.matches("\"n\":").count()), ("q:2", 1));
 }
 
 #[test]

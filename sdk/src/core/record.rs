@@ -67,12 +67,14 @@ impl Record {
         }
     }
 
-    /// Reads a record that another page load wrote; `None` where it is not whole.
-    #[must_use]
-    pub fn parse(key: String, text: String) -> Option<Self> {
-        let head_bytes = line_end(&text, 1)?;
+    /// Reads a record that another page load wrote.
+    ///
+    /// # Errors
+    /// Gives back what is not whole.
+    pub fn parse(key: String, text: String) -> Result<Self, (String, String)> {
+        let Some(head_bytes) = line_end(&text, 1) else { return Err((key, text)) };
         let events = text.bytes().filter(|byte| *byte == b'\n').count() - 1;
-        Some(Self { key, text, events, head_bytes, flight: 0, keepalive: false, open: false })
+        Ok(Self { key, text, events, head_bytes, flight: 0, keepalive: false, open: false })
     }
 
     /// Where it goes and in which context.
@@ -97,17 +99,20 @@ impl Record {
         self.events += 1;
     }
 
-    /// Moves the second half of its events into a record under `key`.
-    pub(crate) fn split(&mut self, key: String) -> Self {
-        let mut half = Self::new(key, self.head());
-        half.open = false;
-        let keep = self.events / 2;
-        let cut = line_end(&self.text, keep + 1).unwrap_or(self.text.len());
-        half.text.push_str(self.text.get(cut..).unwrap_or_default());
-        half.events = self.events - keep;
-        self.text.truncate(cut);
-        self.events = keep;
-        half
+    /// Two records under `keys` that hold half of its events each, and travel as it does.
+    pub(crate) fn halves(&self, keys: [String; 2]) -> [Self; 2] {
+        let first_events = self.events / 2;
+        let cut = line_end(&self.text, first_events + 1).unwrap_or(self.text.len()) - self.head_bytes;
+        let half = |key: String, events: usize, lines: Option<&str>| {
+            let mut half = Self::new(key, self.head());
+            half.text.push_str(lines.unwrap_or_default());
+            Self { events, flight: self.flight, open: false, ..half }
+        };
+        let [first, second] = keys;
+        [
+            half(first, first_events, self.lines().get(..cut)),
+            half(second, self.events - first_events, self.lines().get(cut..)),
+        ]
     }
 }
 
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn text_of_others_is_no_record() {
         for text in ["", "x", "a\nb"] {
-            assert_eq!(Record::parse("key".into(), text.into()), None, "{text}");
+            assert!(Record::parse("key".into(), text.into()).is_err(), "{text}");
         }
     }
 
@@ -187,11 +192,10 @@ mod tests {
     fn halves_hold_every_event_once() {
         for count in 2..9 {
             let names: alloc::vec::Vec<String> = (0..count).map(|n| alloc::format!("{{{n}}}")).collect();
-            let mut first = record(&names.iter().map(String::as_str).collect::<alloc::vec::Vec<_>>());
-            let whole = first.lines().to_string();
-            let second = first.split("other".into());
+            let whole = record(&names.iter().map(String::as_str).collect::<alloc::vec::Vec<_>>());
+            let [first, second] = whole.halves(["a".into(), "b".into()]);
             assert_eq!(first.events + second.events, count);
-            assert_eq!(first.lines().to_string() + second.lines(), whole);
+            assert_eq!(first.lines().to_string() + second.lines(), whole.lines());
             assert_eq!(second.lines().matches('\n').count(), second.events);
         }
     }
