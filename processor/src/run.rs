@@ -118,7 +118,7 @@ impl Processor {
     }
 
     async fn commit(self, mut ready: mpsc::Receiver<Prepared>, shutdown: CancellationToken) {
-        let mut ready_days = HashSet::new();
+        let mut ready_days: HashSet<i32> = HashSet::new();
         loop {
             let batch = tokio::select! {
                 biased;
