@@ -1,1 +1,41 @@
-//! placeholder
+//! HTTP in: admit a request, decode its events, hand them to the queue, and only then say so.
+//!
+//! First stage behind the tracker. A request's path reads top to bottom in `routes/capture.rs`: find the
+//! write key, ask the registry for its project, read the body, decode it event by event, append the
+//! envelope. The answer is 202 once the queue has the envelope durably, and never before; whatever is
+//! refused is refused with a status by which the client knows whether to come again, and a body that says
+//! what to do.
+//!
+//! It never touches the store, never looks into another request, and never logs a body, an address or
+//! a key.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
+//! use tallymark_queue::Queue;
+//! use tallymark_registry::Registry;
+//!
+//! async fn collect(queue: Arc<dyn Queue>, registry: Arc<dyn Registry>) -> std::io::Result<()> {
+//!     let collector = Collector::new(CollectorConfig::default(), queue, registry, Arc::new(SystemClock));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//!     axum::serve(listener, router(collector.clone())).await?;
+//!     collector.drain().await;
+//!     Ok(())
+//! }
+//! ```
+
+mod body;
+mod clock;
+mod collector;
+mod config;
+mod credentials;
+mod envelope_id;
+mod refusal;
+mod routes;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use collector::{Check, Collector};
+pub use config::CollectorConfig;
+pub use routes::health::health;
+pub use routes::router;

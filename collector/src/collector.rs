@@ -1,0 +1,143 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use tallymark_protocol::{UnixMs, WriteKey};
+use tallymark_queue::{Queue, QueueError, QueuedEnvelope};
+use tallymark_registry::{ProjectSettings, Registry};
+use tokio_util::task::TaskTracker;
+
+use crate::refusal::Refusal;
+use crate::{Clock, CollectorConfig};
+
+/// How long a readiness check may take: whoever asks has a timeout of a few seconds of their own.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A collector. Clones are the same one.
+#[derive(Clone)]
+pub struct Collector(Arc<Shared>);
+
+struct Shared {
+    config: CollectorConfig,
+    queue: Arc<dyn Queue>,
+    registry: Arc<dyn Registry>,
+    clock: Arc<dyn Clock>,
+    /// Appends that have begun.
+    appends: TaskTracker,
+    queue_is_well: AtomicBool,
+    registry_is_well: AtomicBool,
+}
+
+/// What a readiness check found, for `/ready`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was asked.
+    pub name: &'static str,
+    /// Whether capture can work with it.
+    pub is_ready: bool,
+    /// More, for a person.
+    pub detail: String,
+}
+
+impl Collector {
+    /// A collector that appends to `queue` and knows what `registry` knows.
+    pub fn new(
+        config: CollectorConfig,
+        queue: Arc<dyn Queue>,
+        registry: Arc<dyn Registry>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (queue_is_well, registry_is_well) = (AtomicBool::new(true), AtomicBool::new(true));
+        let appends = TaskTracker::new();
+        Self(Arc::new(Shared { config, queue, registry, clock, appends, queue_is_well, registry_is_well }))
+    }
+
+    /// Waits until every append that has begun has ended. Call it after the server has stopped accepting.
+    pub async fn drain(&self) {
+        self.0.appends.close();
+        self.0.appends.wait().await;
+    }
+
+    /// Whether the queue can be used, and what waits in it.
+    pub async fn check(&self) -> Check {
+        let name = "queue";
+        let (is_ready, detail) = match tokio::time::timeout(CHECK_TIMEOUT, self.0.queue.backlog()).await {
+            Ok(Ok(backlog)) => (true, format!("{} envelopes wait", backlog.entries)),
+            Ok(Err(error)) => (false, error.to_string()),
+            Err(_) => (false, format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+        };
+        Check { name, is_ready, detail }
+    }
+
+    pub(crate) fn now(&self) -> UnixMs {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn config(&self) -> &CollectorConfig {
+        &self.0.config
+    }
+
+    /// The project of a write key as a client sent it.
+    pub(crate) async fn project(&self, write_key: &str) -> Result<Arc<ProjectSettings>, Refusal> {
+        let write_key = WriteKey::parse(write_key).ok_or(Refusal::UnknownWriteKey)?;
+        match self.0.registry.project_by_write_key(write_key).await {
+            Ok(project) => {
+                note(&self.0.registry_is_well, || tracing::info!("write keys can be checked again"));
+                project.ok_or(Refusal::UnknownWriteKey)
+            }
+            Err(error) => {
+                if self.0.registry_is_well.swap(false, Ordering::Relaxed) {
+                    tracing::error!(%error, source = source(&error), "cannot check write keys; answering 503");
+                }
+                Err(Refusal::RegistryUnavailable { retry_after: self.0.config.retry_after })
+            }
+        }
+    }
+
+    /// Appends an envelope and returns once the queue has it durably.
+    ///
+    /// The append runs in a task of its own. A client that hangs up ends its request, not the append: it
+    /// either happens whole, and the events count once when they are sent again, or it fails for a reason
+    /// that is ours to see.
+    pub(crate) async fn append(&self, envelope: QueuedEnvelope) -> Result<(), Refusal> {
+        let queue = Arc::clone(&self.0.queue);
+        let append = self.0.appends.spawn(async move { queue.append(&envelope).await });
+        let retry_after = self.0.config.retry_after;
+        let error = match tokio::time::timeout(self.0.config.append_timeout, append).await {
+            Ok(Ok(Ok(()))) => {
+                note(&self.0.queue_is_well, || tracing::info!("the queue takes envelopes again"));
+                return Ok(());
+            }
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(panicked)) => unavailable(panicked),
+            Err(elapsed) => unavailable(elapsed),
+        };
+        if self.0.queue_is_well.swap(false, Ordering::Relaxed) {
+            tracing::error!(%error, source = source(&error), "the queue takes no envelopes; answering 503");
+        }
+        Err(match error {
+            QueueError::Full { .. } => Refusal::QueueFull { retry_after },
+            // Too large once encoded: half of it may fit, the same again never will.
+            QueueError::Corrupt { .. } => Refusal::BodyTooLarge,
+            QueueError::Unavailable { .. } | QueueError::Closed => Refusal::QueueUnavailable { retry_after },
+        })
+    }
+}
+
+/// Says once that something works again: a line for each request would bury the one that matters.
+fn note(is_well: &AtomicBool, say: impl FnOnce()) {
+    if !is_well.load(Ordering::Relaxed) && !is_well.swap(true, Ordering::Relaxed) {
+        say();
+    }
+}
+
+fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> QueueError {
+    QueueError::Unavailable { doing: "append", source: Box::new(source) }
+}
+
+fn source(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
