@@ -23,7 +23,7 @@ pub struct Compacted {
 }
 
 /// How wide a rollup's buckets are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Grain {
     Hour,
     Day,

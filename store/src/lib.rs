@@ -24,6 +24,7 @@ mod maintain;
 pub mod model;
 mod postgres;
 mod projects;
+mod read;
 mod rows;
 mod sqlite;
 mod tokens;
@@ -34,6 +35,7 @@ pub use commit::{ChangedSession, Claimed, Deltas, FreshEvents, Tx, deltas};
 pub use compact::Compacted;
 pub use error::StoreError;
 pub use projects::{NewProject, Project, WriteKeyRow};
+pub use read::{Filter, GROUPS_MAX, Group, Measure, Operator, Plan, ReadError, Reading, Route, Source};
 pub use tokens::ApiToken;
 
 /// A store, wherever it is. Cheap to clone.
