@@ -214,8 +214,10 @@ fn read_event(raw: &RawValue, times: Times, fresh_id: &mut dyn FnMut() -> Uuid) 
         None => Ok(None),
     };
     let occurred_as_sent = event.occurred_at.map(|at| at.0);
-    let id = read_id(event.id, "id")?.map_or_else(&mut *fresh_id, |text| id::event_id(&text));
-    let key_at = id::time_in_v7(id).or(occurred_as_sent).unwrap_or(times.received_at);
+    let own_id = read_id(event.id, "id")?.map(|text| id::event_id(&text));
+    // The client's id only: the time inside one made here is when the event came, not when it was made.
+    let key_at = own_id.and_then(id::time_in_v7).or(occurred_as_sent).unwrap_or(times.received_at);
+    let id = own_id.unwrap_or_else(fresh_id);
     check_day(key_at, times.received_at)?;
     let occurred_at =
         occurred_as_sent.map_or(times.received_at, |at| at.corrected(times.sent_at, times.received_at));
