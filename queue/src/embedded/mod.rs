@@ -12,6 +12,8 @@ mod checkpoint;
 mod dead;
 mod disk;
 mod frame;
+#[cfg(test)]
+mod full_disk_tests;
 mod index;
 mod open;
 mod payload;

@@ -1,0 +1,213 @@
+//! What only a queue in files can suffer: a torn tail, damage in the middle, a crash between any two steps.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tallymark_protocol::{Context, UnixMs};
+use tallymark_queue::{
+    BatchLimit, Delivery, ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Handle, Queue, QueuedEnvelope,
+};
+use uuid::Uuid;
+
+const ALL: BatchLimit = BatchLimit { entries_max: 10_000, events_max: 10_000, bytes_max: usize::MAX >> 12 };
+
+fn envelope(number: u128) -> QueuedEnvelope {
+    QueuedEnvelope {
+        v: ENTRY_VERSION,
+        envelope_id: Uuid::from_u128(number),
+        project_id: 7,
+        received_at: UnixMs(1_763_622_005_000),
+        received: 0,
+        from_browser: false,
+        user_agent: Some("a reasonably long user agent, so that there is something to tear".to_owned()),
+        context: Context::default(),
+        rejected: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+async fn open(dir: &Path) -> EmbeddedQueue {
+    let config = EmbeddedConfig { segment_bytes: 1_500, ..EmbeddedConfig::new(dir) };
+    EmbeddedQueue::open(config).await.unwrap()
+}
+
+async fn append(queue: &EmbeddedQueue, numbers: std::ops::Range<u128>) {
+    for number in numbers {
+        queue.append(&envelope(number)).await.unwrap();
+    }
+}
+
+async fn read(queue: &EmbeddedQueue) -> Vec<Delivery> {
+    queue.read(ALL, Duration::ZERO).await.unwrap()
+}
+
+fn numbers(deliveries: &[Delivery]) -> BTreeSet<u128> {
+    deliveries.iter().map(|delivery| delivery.envelope.as_ref().unwrap().envelope_id.as_u128()).collect()
+}
+
+fn handles(deliveries: &[Delivery]) -> Vec<Handle> {
+    deliveries.iter().map(|delivery| delivery.handle).collect()
+}
+
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let mut found: Vec<_> = all.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    found.sort();
+    found
+}
+
+/// The directory as a crash at this instant would leave it: what was synced, and nothing more to come.
+fn crashed_copy(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for path in files(dir, "") {
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_set_aside_and_everything_before_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..3).await;
+    let copy = crashed_copy(dir.path());
+    let segment = files(copy.path(), ".segment").pop().unwrap();
+    let whole = std::fs::read(&segment).unwrap();
+    // The third record, torn at every byte.
+    let third = whole.len() / 3 * 2;
+    for end in (third + 1..whole.len()).step_by(7) {
+        std::fs::write(&segment, &whole[..end]).unwrap();
+        let queue = open(copy.path()).await;
+        assert_eq!(numbers(&read(&queue).await), (0..2).collect(), "torn at {end}");
+        queue.close().await;
+        let set_aside = files(copy.path(), ".quarantine");
+        assert_eq!(set_aside.len(), 1);
+        assert_eq!(std::fs::read(&set_aside[0]).unwrap(), &whole[third..end], "not a byte is dropped");
+        std::fs::remove_file(&set_aside[0]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn appending_goes_on_after_a_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..3).await;
+    queue.close().await;
+    let segment = files(dir.path(), ".segment").pop().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes.extend_from_slice(&[0; 5_000]);
+    std::fs::write(&segment, bytes).unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 3..6).await;
+    queue.close().await;
+    assert_eq!(numbers(&read(&open(dir.path()).await).await), (0..6).collect());
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_costs_one_entry_and_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..4).await;
+    queue.close().await;
+    let segment = files(dir.path(), ".segment").pop().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let second = bytes.len() / 4;
+    bytes[second + 40] ^= 0xff;
+    std::fs::write(&segment, bytes).unwrap();
+    for _ in 0..2 {
+        let queue = open(dir.path()).await;
+        assert_eq!(numbers(&read(&queue).await), BTreeSet::from([0, 2, 3]));
+        queue.close().await;
+        assert_eq!(files(dir.path(), ".quarantine").len(), 1, "kept once, not at every start");
+    }
+}
+
+#[tokio::test]
+async fn damage_while_running_is_delivered_as_undecodable_with_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..2).await;
+    let segment = files(dir.path(), ".segment").pop().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[40] ^= 0xff;
+    std::fs::write(&segment, bytes).unwrap();
+    let deliveries = read(&queue).await;
+    let damaged = deliveries[0].envelope.as_ref().unwrap_err();
+    assert!(damaged.error.contains("checksum"), "{}", damaged.error);
+    assert_eq!(deliveries[1].envelope.as_ref().unwrap().envelope_id, Uuid::from_u128(1));
+    queue.dead_letter(deliveries[0].handle, &damaged.error).await.unwrap();
+    assert_eq!(queue.dead_letters(1).await.unwrap()[0].bytes, damaged.bytes);
+}
+
+#[tokio::test]
+async fn after_a_crash_at_any_step_nothing_acknowledged_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let (mut appended, mut acked) = (0..0, BTreeSet::new());
+    for step in 0..12 {
+        append(&queue, appended.end..appended.end + 5).await;
+        appended.end += 5;
+        if step % 3 == 2 {
+            let deliveries = read(&queue).await;
+            let done = &deliveries[..deliveries.len() / 2];
+            queue.ack(&handles(done)).await.unwrap();
+            acked.extend(numbers(done));
+        }
+        let copy = crashed_copy(dir.path());
+        let again = numbers(&read(&open(copy.path()).await).await);
+        let missing: Vec<u128> =
+            appended.clone().filter(|n| !again.contains(n) && !acked.contains(n)).collect();
+        assert_eq!(missing, [0; 0], "after step {step}");
+    }
+}
+
+#[tokio::test]
+async fn segments_whose_entries_are_acked_are_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..40).await;
+    assert!(files(dir.path(), ".segment").len() > 3);
+    queue.ack(&handles(&read(&queue).await)).await.unwrap();
+    queue.close().await;
+    assert_eq!(files(dir.path(), ".segment").len(), 1, "all but the one being written");
+    let queue = open(dir.path()).await;
+    assert!(read(&queue).await.is_empty());
+    append(&queue, 40..41).await;
+    queue.close().await;
+    assert_eq!(files(dir.path(), ".segment").len(), 1, "the old one went at opening");
+    assert_eq!(numbers(&read(&open(dir.path()).await).await), BTreeSet::from([40]));
+}
+
+#[tokio::test]
+async fn a_lost_checkpoint_means_redelivery_and_never_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..4).await;
+    queue.ack(&handles(&read(&queue).await)[..2]).await.unwrap();
+    queue.close().await;
+    std::fs::remove_file(dir.path().join("acks.checkpoint")).unwrap();
+    assert_eq!(numbers(&read(&open(dir.path()).await).await), (0..4).collect());
+}
+
+#[tokio::test]
+async fn a_dead_letter_file_with_a_torn_tail_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..2).await;
+    let deliveries = read(&queue).await;
+    queue.dead_letter(deliveries[0].handle, "first").await.unwrap();
+    queue.close().await;
+    let path = dir.path().join("dead-letters.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"TMQ1 and then the power went");
+    std::fs::write(&path, bytes).unwrap();
+    let queue = open(dir.path()).await;
+    queue.dead_letter(read(&queue).await[0].handle, "second").await.unwrap();
+    let reasons: Vec<String> =
+        queue.dead_letters(10).await.unwrap().into_iter().map(|letter| letter.reason).collect();
+    assert_eq!(reasons, ["first", "second"]);
+    assert_eq!(queue.backlog().await.unwrap().dead_letters, 2);
+}
