@@ -13,9 +13,6 @@ use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long an answer may take. Redis answers in under a millisecond; what takes this long is gone.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// After a failed try to connect, callers fail at once for this long instead of each trying in turn.
@@ -31,6 +28,7 @@ struct Current {
 
 pub(super) struct Link {
     client: Client,
+    response_timeout: Duration,
     current: Mutex<Current>,
 }
 
@@ -41,8 +39,8 @@ pub(super) struct Linked {
 }
 
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, current: Mutex::default() }
+    pub(super) fn new(client: Client, response_timeout: Duration) -> Self {
+        Self { client, response_timeout, current: Mutex::default() }
     }
 
     /// The shared connection, made where it is missing. One caller connects, the others wait for it.
@@ -58,7 +56,7 @@ impl Link {
         {
             return Err(RedisError::clone(error));
         }
-        match self.connect(Some(RESPONSE_TIMEOUT)).await {
+        match self.connect(Some(self.response_timeout)).await {
             Ok(connection) => {
                 current.generation += 1;
                 current.failed = None;

@@ -43,19 +43,28 @@ pub struct RedisConfig {
     pub prefix: String,
     /// Bytes that may wait in the stream; then appends are refused.
     pub backlog_bytes_max: u64,
+    /// How long an answer may take. Redis answers in under a millisecond; what takes far longer is gone,
+    /// and its connection is replaced.
+    pub response_timeout: Duration,
 }
 
 impl RedisConfig {
     /// The defaults, at `url`: a gibibyte of backlog, which is memory in Redis.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), prefix: "tallymark:".to_owned(), backlog_bytes_max: 1 << 30 }
+        Self {
+            url: url.into(),
+            prefix: "tallymark:".to_owned(),
+            backlog_bytes_max: 1 << 30,
+            response_timeout: Duration::from_secs(5),
+        }
     }
 }
 
 /// The queue in Redis Streams. One value is one consumer of the group.
 pub struct RedisQueue {
     link: Link,
+    response_timeout: Duration,
     scripts: Scripts,
     keys: Keys,
     consumer: String,
@@ -81,7 +90,8 @@ impl RedisQueue {
         let consumer = getrandom::u64()
             .map_err(|error| QueueError::unavailable("name the consumer", std::io::Error::other(error)))?;
         Ok(Self {
-            link: Link::new(client),
+            link: Link::new(client, config.response_timeout),
+            response_timeout: config.response_timeout,
             scripts: Scripts::new(),
             keys: Keys::new(&config.prefix, 0),
             consumer: format!("{consumer:016x}"),

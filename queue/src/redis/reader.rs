@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::streams::StreamReadReply;
 
-use super::link::RESPONSE_TIMEOUT;
 use super::{GROUP, RedisQueue, to_queue_error};
 use crate::{BatchLimit, Delivery, Handle, QueueError, encoded};
 
@@ -40,7 +39,7 @@ impl RedisQueue {
         command.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(1).arg("BLOCK").arg(block_ms);
         command.arg("STREAMS").arg(&self.keys.stream).arg(">");
         let answer = command.query_async::<Option<StreamReadReply>>(&mut connection);
-        let answer = match tokio::time::timeout(linger + RESPONSE_TIMEOUT, answer).await {
+        let answer = match tokio::time::timeout(linger + self.response_timeout, answer).await {
             Ok(Ok(answer)) => answer.unwrap_or_default(),
             Ok(Err(error)) if error.code() == Some("NOGROUP") => {
                 self.make_group().await.map_err(unavailable)?;
