@@ -89,7 +89,7 @@ export const createTracker = (loadCore) => {
   };
 
   // For calls that are no events.
-  const control = (name, value) => {
+  const control = (name, value = "") => {
     queue.push([name, value, 0, 0, "", "", "", ""]);
     pump();
   };
@@ -177,7 +177,9 @@ export const createTracker = (loadCore) => {
     addEventListener("popstate", navigated);
     // Back from the back/forward cache: a new view, though nothing was loaded.
     addEventListener("pageshow", (event) => event.persisted && page());
-    page();
+    // A page that the browser loads on suspicion is no view before somebody sees it.
+    if (document.prerendering) document.addEventListener("prerenderingchange", () => page());
+    else page();
   };
 
   const fetchCore = () =>
@@ -191,7 +193,8 @@ export const createTracker = (loadCore) => {
   const batch = { size: 50, interval: 2000 };
 
   const init = (options) => {
-    if (head || !options?.writeKey) return;
+    if (head) return;
+    if (!options.writeKey) throw "no write key";
     url = new URL("/capture", options.host || location.origin) + "?write_key=" + options.writeKey;
     prefix = "tm:" + options.writeKey + ":";
     batch.size = +options.batchSize || batch.size;
@@ -209,10 +212,15 @@ export const createTracker = (loadCore) => {
     addEventListener("pagehide", leaveByHand);
     document.addEventListener("visibilitychange", () => document.hidden && leaveByHand());
     if (options.autoPageview + "" != "false") listen();
-    // The page comes first.
-    const whenIdle = () => (window.requestIdleCallback || setTimeout)(fetchCore, { timeout: 1000 });
+    // The page comes first; one that is never done loading has had its time.
+    let asked;
+    const whenIdle = () => {
+      if (!asked) (window.requestIdleCallback || setTimeout)(fetchCore, { timeout: 1000 });
+      asked = true;
+    };
     if (document.readyState == "complete") whenIdle();
-    else addEventListener("load", whenIdle);
+    addEventListener("load", whenIdle);
+    setTimeout(whenIdle, 4000);
   };
 
   // Nothing that goes wrong in here may reach the page.
@@ -222,7 +230,9 @@ export const createTracker = (loadCore) => {
         if (typeof window == "undefined") return;
         tab ||= uuid(now());
         work.apply(this, arguments);
-      } catch {}
+      } catch (error) {
+        console.warn("tallymark:", error);
+      }
     };
 
   return {

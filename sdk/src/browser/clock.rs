@@ -23,7 +23,7 @@ impl Clock {
         (self.performance.time_origin() + self.performance.now()) as u64
     }
 
-    /// A byte by which tabs that failed together come back apart.
+    /// A random byte.
     pub(super) fn dice(&self) -> u8 {
         self.random_bytes()[0]
     }

@@ -65,8 +65,13 @@ pub fn start(
     key_prefix.push_str(&tab_id);
     key_prefix.push('.');
     let shelf = Shelf::open(&window, prefix, private);
-    let mut delivery =
-        Delivery::new(Head(head), key_prefix, batch_events as usize, u64::from(batch_interval_ms));
+    let mut delivery = Delivery::new(
+        Head(head),
+        key_prefix,
+        batch_events as usize,
+        u64::from(batch_interval_ms),
+        clock.dice(),
+    );
     for (name, text) in shelf.leavings(RECORDS, &tab_id) {
         if let Some(change) = delivery.adopt(name, text) {
             shelf.apply(change);
@@ -138,7 +143,12 @@ impl Tracker {
         });
         let on_sign = tracker.clone();
         listen(&window, page, move |sign| on_sign.notice(&sign));
-        let run = Closure::new(move || on_timer.pump(Moment::Staying));
+        let run = Closure::new(move || {
+            if let Some(timer) = on_timer.timer.get() {
+                timer.rang();
+            }
+            on_timer.pump(Moment::Staying);
+        });
         tracker.timer.get_or_init(|| Timer::new(window, run));
         tracker.pump(Moment::Staying);
         Call::new(move |name, id, at, seq, url, title, referrer, props| {
@@ -168,8 +178,8 @@ impl Tracker {
 
     fn answered(&self, flight: u32, answer: Answer) {
         let mut state = self.state.borrow_mut();
-        let (now, dice) = (state.clock.now_ms(), state.clock.dice());
-        for change in state.delivery.answered(flight, answer, now, dice) {
+        let now = state.clock.now_ms();
+        for change in state.delivery.answered(flight, answer, now) {
             state.shelf.apply(change);
         }
         drop(state);
@@ -181,14 +191,14 @@ impl Tracker {
     fn pump(&self, moment: Moment) {
         loop {
             let mut state = self.state.borrow_mut();
-            let (now, dice) = (state.clock.now_ms(), state.clock.dice());
-            let step = state.delivery.next(moment, now, dice);
+            let now = state.clock.now_ms();
+            let step = state.delivery.next(moment, now);
             drop(state);
             match (step, self.answered.get(), self.timer.get()) {
                 (Step::Send(envelope), Some(answered), _) => {
                     send(&envelope.url, &envelope.body, envelope.keepalive, envelope.flight, answered);
                 }
-                (Step::Wait(after_ms), _, Some(timer)) => return timer.set(after_ms),
+                (Step::Wait(after_ms), _, Some(timer)) => return timer.set(now, now + after_ms),
                 _ => return,
             }
         }

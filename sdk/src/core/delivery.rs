@@ -20,6 +20,11 @@ pub struct Delivery {
     keys: u32,
     records: Vec<Record>,
     bytes: usize,
+    /// Events of records that are not on their way. Kept, not summed: a `track` costs the same however
+    /// many wait.
+    waiting: usize,
+    /// Records that are on their way.
+    flying: usize,
     batch_events: usize,
     batch_interval_ms: u64,
     /// Events of an envelope; smaller than a batch after a 413.
@@ -35,6 +40,7 @@ pub struct Delivery {
     not_before_asked: u64,
     stopped: bool,
     dropped: u32,
+    dice: u8,
 }
 
 /// A point in the life of a page at which something may be sent.
@@ -68,9 +74,15 @@ pub enum Change {
 
 impl Delivery {
     /// A queue whose records go to, and say of their page load, what `head` says. Their keys in storage
-    /// start with `key_prefix`.
+    /// start with `key_prefix`. `dice` is a random byte: pages that failed together come back apart.
     #[must_use]
-    pub fn new(head: Head, key_prefix: String, batch_events: usize, batch_interval_ms: u64) -> Self {
+    pub fn new(
+        head: Head,
+        key_prefix: String,
+        batch_events: usize,
+        batch_interval_ms: u64,
+        dice: u8,
+    ) -> Self {
         let batch_events = batch_events.clamp(1, ENVELOPE_EVENTS_MAX);
         Self {
             head,
@@ -78,6 +90,8 @@ impl Delivery {
             keys: 0,
             records: Vec::new(),
             bytes: 0,
+            waiting: 0,
+            flying: 0,
             batch_events,
             batch_interval_ms,
             envelope_events: batch_events,
@@ -89,6 +103,7 @@ impl Delivery {
             not_before_asked: 0,
             stopped: false,
             dropped: 0,
+            dice,
         }
     }
 
@@ -105,7 +120,7 @@ impl Delivery {
             self.dropped += 1;
             return None;
         }
-        if self.waiting_events() == 0 {
+        if self.waiting == 0 {
             self.waiting_since = now;
         }
         if !self.records.last().is_some_and(|record| record.has_room(event.len())) {
@@ -114,6 +129,7 @@ impl Delivery {
             self.records.push(Record::new(key, &self.head.0));
         }
         self.bytes += event.len() + 1;
+        self.waiting += 1;
         let record = self.records.last_mut()?;
         record.push(event);
         Some((&record.key, &record.text))
@@ -129,6 +145,7 @@ impl Delivery {
         match Record::parse(key, text) {
             Ok(record) => {
                 self.bytes += bytes;
+                self.waiting += record.events;
                 self.records.push(record);
                 self.waiting_since = 0;
                 None
@@ -145,12 +162,12 @@ impl Delivery {
     }
 
     /// Says what to do at `now`.
-    pub fn next(&mut self, moment: Moment, now: u64, dice: u8) -> Step {
+    pub fn next(&mut self, moment: Moment, now: u64) -> Step {
         let leaving = moment == Moment::Leaving;
         if self.stopped {
             return Step::Idle;
         }
-        if !leaving && let Some(step) = self.wait(now, dice) {
+        if !leaving && let Some(step) = self.wait(now) {
             return step;
         }
         if now < self.not_before_asked {
@@ -160,7 +177,7 @@ impl Delivery {
     }
 
     /// Learns what became of a request; says what to change in storage.
-    pub fn answered(&mut self, flight: u32, answer: Answer, now: u64, dice: u8) -> Vec<Change> {
+    pub fn answered(&mut self, flight: u32, answer: Answer, now: u64) -> Vec<Change> {
         let mut changes = Vec::new();
         if !self.records.iter().any(|record| record.flight == flight) {
             return changes; // given up long ago, or taken over when leaving
@@ -177,7 +194,7 @@ impl Delivery {
             Verdict::Halve => self.halve(flight, &mut changes),
             Verdict::Stop => self.stopped = true,
             Verdict::Keep => {
-                self.back_off(flight, now, dice);
+                self.back_off(Some(flight), now);
                 let asked_ms = answer.retry_after_ms();
                 if asked_ms > 0 {
                     self.not_before_asked = now + asked_ms;
@@ -194,20 +211,16 @@ impl Delivery {
         key
     }
 
-    fn waiting_events(&self) -> usize {
-        self.records.iter().filter(|record| record.flight == 0).map(|record| record.events).sum()
-    }
-
     /// What to wait for while the page stays; `None` where something is to be sent now.
-    fn wait(&mut self, now: u64, dice: u8) -> Option<Step> {
-        if let Some(flight) = self.records.iter().map(|record| record.flight).find(|flight| *flight > 0) {
+    fn wait(&mut self, now: u64) -> Option<Step> {
+        if self.flying > 0 {
             let until = self.flight_started_at + ANSWER_TIMEOUT_MS;
             if now < until {
                 return Some(Step::Wait(until - now));
             }
-            self.back_off(flight, now, dice);
+            self.back_off(None, now);
         }
-        let waiting = self.waiting_events();
+        let waiting = self.waiting;
         if waiting == 0 {
             return Some(Step::Idle);
         }
@@ -243,6 +256,10 @@ impl Delivery {
             extend_envelope(&mut body, record);
             events += record.events;
             bytes += record.text.len();
+            if record.flight == 0 {
+                self.waiting -= record.events;
+                self.flying += 1;
+            }
             record.flight = flight;
             record.open = false;
         }
@@ -266,6 +283,7 @@ impl Delivery {
         for record in core::mem::take(&mut self.records) {
             if record.flight == flight {
                 events += record.events as u32;
+                self.flying -= 1;
                 self.bytes = self.bytes.saturating_sub(record.text.len());
                 changes.push(Change::Delete(record.key, record.text));
             } else {
@@ -289,6 +307,7 @@ impl Delivery {
                 // The halves are stored before the whole is gone: a page that dies here repeats, never loses.
                 let halves = record.halves([self.fresh_key(), self.fresh_key()]);
                 self.bytes += record.head().len();
+                self.flying += 1;
                 for half in halves {
                     changes.push(Change::Store(half.key.clone(), half.text.clone()));
                     self.records.push(half);
@@ -298,19 +317,24 @@ impl Delivery {
                 self.records.push(record);
             }
         }
-        self.release(flight);
+        self.release(Some(flight));
     }
 
-    fn back_off(&mut self, flight: u32, now: u64, dice: u8) {
+    /// Tries the records of `flight` again later, or of every request where none is named.
+    fn back_off(&mut self, flight: Option<u32>, now: u64) {
         self.release(flight);
         self.failures += 1;
-        self.not_before = now + backoff_ms(self.failures, dice);
+        self.not_before = now + backoff_ms(self.failures, self.dice);
     }
 
-    fn release(&mut self, flight: u32) {
-        for record in self.records.iter_mut().filter(|record| record.flight == flight) {
-            record.flight = 0;
-            record.keepalive = false;
+    fn release(&mut self, flight: Option<u32>) {
+        for record in &mut self.records {
+            if record.flight > 0 && flight.is_none_or(|flight| flight == record.flight) {
+                record.flight = 0;
+                record.keepalive = false;
+                self.flying -= 1;
+                self.waiting += record.events;
+            }
         }
         self.waiting_since = 0;
     }

@@ -7,7 +7,7 @@ pub const BATCH_INTERVAL_MS: u64 = 2_000;
 
 /// Events of one stored record. A record is rewritten whenever an event joins it, so this bounds what one
 /// `track` writes, however many records wait.
-pub const RECORD_EVENTS_MAX: usize = 10;
+pub const RECORD_EVENTS_MAX: usize = 5;
 
 /// Bytes at which a record is full, for the same reason.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024;
