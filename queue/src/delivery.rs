@@ -12,7 +12,8 @@ use crate::QueuedEnvelope;
 pub struct Delivery {
     /// By which to ack it or set it aside.
     pub handle: Handle,
-    /// How often it was delivered, this time included.
+    /// How often it was delivered, this time included. The embedded queue counts from its opening, Redis
+    /// for as long as the entry lives.
     pub tries: u32,
     /// The envelope, or what stands in its place.
     pub envelope: Result<QueuedEnvelope, Undecodable>,

@@ -86,7 +86,8 @@ pub trait Queue: Send + Sync + 'static {
     /// letter is durable.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`]: the entry stays pending, or stands aside twice. Never is it lost.
+    /// [`QueueError::Unavailable`], [`QueueError::Full`]: the entry stays pending, or stands aside twice. Never
+    /// is it lost.
     async fn dead_letter(&self, handle: Handle, reason: &str) -> Result<(), QueueError>;
 
     /// The oldest `limit` dead letters.

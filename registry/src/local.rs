@@ -190,11 +190,16 @@ impl Copies {
             });
             known.keys().cloned().collect()
         };
+        let mut outcome = Ok(());
         for write_key in in_use {
-            let answer = tokio::time::timeout(LOOKUP_TIMEOUT, (self.lookup)(write_key.clone())).await??;
-            self.learn(&write_key, answer);
+            // A store that does not answer is asked again later; a project that cannot be read is no reason
+            // to leave the others stale.
+            match tokio::time::timeout(LOOKUP_TIMEOUT, (self.lookup)(write_key.clone())).await? {
+                Ok(answer) => drop(self.learn(&write_key, answer)),
+                Err(error) => outcome = Err(error),
+            }
         }
-        Ok(())
+        outcome
     }
 }
 
