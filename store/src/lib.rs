@@ -25,6 +25,7 @@ pub mod model;
 mod postgres;
 mod projects;
 mod read;
+mod recount;
 mod rows;
 mod sqlite;
 mod tokens;
@@ -36,6 +37,7 @@ pub use compact::Compacted;
 pub use error::StoreError;
 pub use projects::{NewProject, Project, WriteKeyRow};
 pub use read::{Filter, GROUPS_MAX, Group, Measure, Operator, Plan, ReadError, Reading, Route, Source};
+pub use recount::{RollupCounts, Rollups};
 pub use tokens::ApiToken;
 
 /// A store, wherever it is. Cheap to clone.

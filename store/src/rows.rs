@@ -16,12 +16,12 @@ pub(crate) fn count(received: u32) -> i32 {
 /// Implements [`FromRow`] for PostgreSQL's and SQLite's rows with one body.
 macro_rules! from_rows {
     ($type:ty, |$row:ident| $body:expr) => {
-        impl FromRow<'_, sqlx::postgres::PgRow> for $type {
+        impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for $type {
             fn from_row($row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
                 $body
             }
         }
-        impl FromRow<'_, sqlx::sqlite::SqliteRow> for $type {
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $type {
             fn from_row($row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
                 $body
             }

@@ -17,6 +17,9 @@ use tallymark_protocol::UnixMs;
 use tallymark_queue::QueuedEnvelope;
 use tallymark_store::{Batch, EnvelopeRow, NewProject, Store};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH_EVENTS: usize = 5_000;
 
 #[tokio::main]

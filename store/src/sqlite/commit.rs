@@ -23,94 +23,94 @@ impl CommitTx {
     }
 }
 
-const RECEIPTS: MultiRow = MultiRow {
-    before: "insert into envelope_receipt (project_id, envelope_id, received, received_hour) values",
-    columns: 4,
-    after: "on conflict do nothing returning envelope_id",
-};
+static RECEIPTS: MultiRow = MultiRow::new(
+    "insert into envelope_receipt (project_id, envelope_id, received, received_hour) values",
+    4,
+    "on conflict do nothing returning envelope_id",
+);
 
-const EVENTS: MultiRow = MultiRow {
-    before:
-        "insert into event (project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms,
+static EVENTS: MultiRow = MultiRow::new(
+    "insert into event (project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms,
         name, user_id, url, hostname, path, title, referrer, category, event_source, props) values",
-    columns: 18,
-    after: "",
-};
+    18,
+    "",
+);
 
-const STORED_EVENTS: MultiRow = MultiRow {
-    before: "select project_id, id from event where (project_id, day, id) in (values",
-    columns: 3,
-    after: ")",
-};
+static STORED_EVENTS: MultiRow = MultiRow::new(
+    "select project_id, id from event where (project_id, day, id) in (values",
+    3,
+    ")",
+);
 
 macro_rules! sessions {
     ($after:expr) => {
-        MultiRow {
-            before: "insert into session (project_id, pageviews, session_id, visitor_id, entry_id, exit_id,
+        MultiRow::new(
+            "insert into session (project_id, pageviews, session_id, visitor_id, entry_id, exit_id,
                 started_at, ended_at, entry_at, exit_at, hour_bucket, day_bucket, engaged_ms, events, interactions,
                 entry_page, exit_page, hostname, referrer, source, browser, os, device) values",
-            columns: 23,
-            after: $after,
-        }
+            23,
+            $after,
+        )
     };
 }
 
-const SESSIONS_INSERT_MISSING: MultiRow =
+static SESSIONS_INSERT_MISSING: MultiRow =
     sessions!("on conflict do nothing returning project_id, session_id");
 
-const SESSIONS_UPDATE: MultiRow = sessions!(
+static SESSIONS_UPDATE: MultiRow = sessions!(
     "on conflict (project_id, session_id) do update set pageviews = excluded.pageviews,
         entry_id = excluded.entry_id, exit_id = excluded.exit_id, started_at = excluded.started_at,
         ended_at = excluded.ended_at, entry_at = excluded.entry_at, exit_at = excluded.exit_at,
         hour_bucket = excluded.hour_bucket, day_bucket = excluded.day_bucket, engaged_ms = excluded.engaged_ms,
         events = excluded.events, interactions = excluded.interactions, entry_page = excluded.entry_page,
         exit_page = excluded.exit_page, hostname = excluded.hostname, referrer = excluded.referrer,
-        source = excluded.source, browser = excluded.browser, os = excluded.os, device = excluded.device
-     returning project_id, session_id"
+        source = excluded.source, browser = excluded.browser, os = excluded.os, device = excluded.device"
 );
 
-const SESSIONS_BY_KEY: MultiRow = MultiRow {
-    before: "select * from session where (project_id, session_id) in (values",
-    columns: 2,
-    after: ")",
-};
+static SESSIONS_BY_KEY: MultiRow = MultiRow::new(
+    "select * from session where (project_id, session_id) in (values",
+    2,
+    ")",
+);
 
-const TABS_INSERT_MISSING: MultiRow = MultiRow {
-    before: "insert into tab_ledger (project_id, tab_id, first_at, last_at, seen) values",
-    columns: 5,
-    after: "on conflict do nothing returning project_id, tab_id",
-};
+static TABS_INSERT_MISSING: MultiRow = MultiRow::new(
+    "insert into tab_ledger (project_id, tab_id, first_at, last_at, seen) values",
+    5,
+    "on conflict do nothing returning project_id, tab_id",
+);
 
-const TABS_UPDATE: MultiRow = MultiRow {
-    before: "insert into tab_ledger (project_id, tab_id, first_at, last_at, seen) values",
-    columns: 5,
-    after: "on conflict (project_id, tab_id) do update
-        set first_at = excluded.first_at, last_at = excluded.last_at, seen = excluded.seen
-     returning project_id, tab_id",
-};
+static TABS_UPDATE: MultiRow = MultiRow::new(
+    "insert into tab_ledger (project_id, tab_id, first_at, last_at, seen) values",
+    5,
+    "on conflict (project_id, tab_id) do update
+        set first_at = excluded.first_at, last_at = excluded.last_at, seen = excluded.seen",
+);
 
-const TABS_BY_KEY: MultiRow = MultiRow {
-    before: "select * from tab_ledger where (project_id, tab_id) in (values",
-    columns: 2,
-    after: ")",
-};
+static TABS_BY_KEY: MultiRow = MultiRow::new(
+    "select * from tab_ledger where (project_id, tab_id) in (values",
+    2,
+    ")",
+);
 
-const IDENTIFICATIONS_BY_KEY: MultiRow = MultiRow {
-    before: "select * from person_alias where (project_id, visitor_id) in (values",
-    columns: 2,
-    after: ")",
-};
+static IDENTIFICATIONS_BY_KEY: MultiRow = MultiRow::new(
+    "select * from person_alias where (project_id, visitor_id) in (values",
+    2,
+    ")",
+);
 
-const KEEP_EARLIEST: MultiRow = MultiRow {
-    before: "insert into person_alias (project_id, visitor_id, event_id, occurred_at, user_id) values",
-    columns: 5,
-    after: "on conflict (project_id, visitor_id) do update
+static KEEP_EARLIEST: MultiRow = MultiRow::new(
+    "insert into person_alias (project_id, visitor_id, event_id, occurred_at, user_id) values",
+    5,
+    "on conflict (project_id, visitor_id) do update
         set event_id = excluded.event_id, occurred_at = excluded.occurred_at, user_id = excluded.user_id
         where (excluded.occurred_at, excluded.event_id) < (person_alias.occurred_at, person_alias.event_id)",
-};
+);
 
-const DELTAS: MultiRow =
-    MultiRow { before: "insert into rollup_delta (project_id, payload) values", columns: 2, after: "" };
+static DELTAS: MultiRow = MultiRow::new(
+    "insert into rollup_delta (project_id, payload) values",
+    2,
+    "",
+);
 
 /// Binds a session's columns, in the order in which both statements name them.
 macro_rules! bind_session {

@@ -11,7 +11,7 @@ use super::multi_row::MultiRow;
 use crate::StoreError;
 use crate::columns::Ms;
 use crate::compact::{CompactStatements, Grain, RollupWrite, session_visitors_sql};
-use crate::model::{OutcomeKey, RollupKey, Sketch};
+use crate::model::{Dimension, OutcomeKey, RollupKey, Sketch};
 
 pub(crate) struct CompactTx {
     tx: Transaction<'static, Sqlite>,
@@ -25,32 +25,49 @@ impl CompactTx {
 
 macro_rules! rollups {
     ($table:literal) => {
-        MultiRow {
-            before: concat!(
+        MultiRow::new(
+            concat!(
                 "insert into ",
                 $table,
                 " as r (project_id, dimension, bucket, value, pageviews, events, sessions, bounces, duration_ms,
                     engaged_ms, visitors, sketch) values"
             ),
-            columns: 12,
-            after: "on conflict (project_id, dimension, bucket, value) do update set
+            12,
+            "on conflict (project_id, dimension, bucket, value) do update set
                 pageviews = r.pageviews + excluded.pageviews, events = r.events + excluded.events,
                 sessions = r.sessions + excluded.sessions, bounces = r.bounces + excluded.bounces,
                 duration_ms = r.duration_ms + excluded.duration_ms, engaged_ms = r.engaged_ms + excluded.engaged_ms,
                 visitors = case when excluded.sketch is null then r.visitors else excluded.visitors end,
                 sketch = coalesce(excluded.sketch, r.sketch)",
-        }
+        )
     };
 }
 
-const HOURS: MultiRow = rollups!("rollup_hour");
-const DAYS: MultiRow = rollups!("rollup_day");
+static HOURS: MultiRow = rollups!("rollup_hour");
+static DAYS: MultiRow = rollups!("rollup_day");
 
-const OUTCOMES: MultiRow = MultiRow {
-    before: "insert into outcome_hour as o (project_id, received_hour, outcome, events) values",
-    columns: 4,
-    after: "on conflict (project_id, received_hour, outcome) do update set events = o.events + excluded.events",
-};
+macro_rules! sketches {
+    ($table:literal) => {
+        MultiRow::new(
+            concat!(
+                "select dimension, bucket, value, sketch from ",
+                $table,
+                " where sketch is not null and (project_id, dimension, bucket, value) in (values"
+            ),
+            4,
+            ")",
+        )
+    };
+}
+
+static HOUR_SKETCHES: MultiRow = sketches!("rollup_hour");
+static DAY_SKETCHES: MultiRow = sketches!("rollup_day");
+
+static OUTCOMES: MultiRow = MultiRow::new(
+    "insert into outcome_hour as o (project_id, received_hour, outcome, events) values",
+    4,
+    "on conflict (project_id, received_hour, outcome) do update set events = o.events + excluded.events",
+);
 
 #[async_trait]
 impl CompactStatements for CompactTx {
@@ -78,23 +95,20 @@ impl CompactStatements for CompactTx {
         project_id: i32,
         keys: &[&RollupKey],
     ) -> Result<Vec<(RollupKey, Vec<u8>)>, StoreError> {
-        let sql = format!(
-            "select sketch from {} where project_id = ? and dimension = ? and bucket = ? and value = ?
-             and sketch is not null",
-            grain.table()
-        );
-        let mut found = Vec::new();
-        for key in keys {
-            let row: Option<(Vec<u8>,)> = sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                .bind(project_id)
-                .bind(key.dimension.code())
-                .bind(Ms(key.bucket))
-                .bind(key.value.as_str())
-                .fetch_optional(&mut *self.tx)
-                .await?;
-            found.extend(row.map(|(sketch,)| ((*key).clone(), sketch)));
-        }
-        Ok(found)
+        let statement = match grain {
+            Grain::Hour => &HOUR_SKETCHES,
+            Grain::Day => &DAY_SKETCHES,
+        };
+        let rows: Vec<(i16, Ms, String, Vec<u8>)> = statement
+            .fetch(&mut self.tx, keys, |query, key| {
+                query.bind(project_id).bind(key.dimension.code()).bind(Ms(key.bucket)).bind(key.value.as_str())
+            })
+            .await?;
+        let keyed = rows.into_iter().filter_map(|(code, bucket, value, sketch)| {
+            let dimension = Dimension::from_code(code)?; // one of those asked for
+            Some((RollupKey { dimension, bucket: bucket.0, value }, sketch))
+        });
+        Ok(keyed.collect())
     }
 
     async fn session_visitors(
@@ -115,8 +129,8 @@ impl CompactStatements for CompactTx {
 
     async fn write(&mut self, grain: Grain, project_id: i32, rows: &[RollupWrite]) -> Result<(), StoreError> {
         let statement = match grain {
-            Grain::Hour => HOURS,
-            Grain::Day => DAYS,
+            Grain::Hour => &HOURS,
+            Grain::Day => &DAYS,
         };
         statement
             .execute(&mut self.tx, rows, |query, row| {

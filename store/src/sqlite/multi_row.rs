@@ -1,6 +1,8 @@
 //! Many rows in one statement. Each statement costs a hand-over to the connection's thread; a few fixed
 //! numbers of rows keep the number of prepared statements small.
 
+use std::sync::{Arc, OnceLock};
+
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Sqlite};
@@ -12,18 +14,27 @@ const SIZES: [usize; 4] = [256, 32, 4, 1];
 
 type Values<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// A statement about rows of values: what stands before them, how many values a row has, what follows.
-#[derive(Clone, Copy)]
+/// A statement about rows of values: what stands before them, how many values a row has, what follows. Its text
+/// is written out once for each of [`SIZES`].
 pub(crate) struct MultiRow {
-    pub(crate) before: &'static str,
-    pub(crate) columns: usize,
-    pub(crate) after: &'static str,
+    before: &'static str,
+    columns: usize,
+    after: &'static str,
+    texts: [OnceLock<Arc<str>>; SIZES.len()],
 }
 
 impl MultiRow {
-    fn text(&self, rows: usize) -> AssertSqlSafe<String> {
-        let row = format!("({})", vec!["?"; self.columns].join(","));
-        AssertSqlSafe(format!("{} {} {}", self.before, vec![row; rows].join(","), self.after))
+    pub(crate) const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
+        Self { before, columns, after, texts: [const { OnceLock::new() }; SIZES.len()] }
+    }
+
+    fn text(&self, rows: usize) -> AssertSqlSafe<Arc<str>> {
+        let size = SIZES.iter().position(|size| *size == rows).expect("chunks have one of the sizes");
+        let text = self.texts[size].get_or_init(|| {
+            let row = format!("({})", vec!["?"; self.columns].join(","));
+            format!("{} {} {}", self.before, vec![row; rows].join(","), self.after).into()
+        });
+        AssertSqlSafe(Arc::clone(text))
     }
 
     /// Runs the statement over all of `rows`; `bind` binds one row's values in order.
