@@ -1,0 +1,184 @@
+//! A seeded world: visitors who do things, requests that tell of them, and the numbers that must come out.
+//!
+//! The numbers come from the plan alone ([`Expected`]): from what the world decided, by rules that are
+//! written here a second time. A world is as of [`Shape::now_ms`]; nothing in it happens later.
+
+mod dice;
+mod expected;
+mod fact;
+mod ids;
+mod plan;
+mod refused;
+mod scenery;
+mod send;
+
+use tallymark_queue::QueuedEnvelope;
+
+pub use dice::Dice;
+pub use expected::{
+    Expected, ExpectedEvent, ExpectedRollups, ExpectedRow, ExpectedSession, Grain, buckets_of,
+};
+pub use send::Request;
+
+use send::Item;
+
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
+
+/// 2026-10-28 03:00 UTC: three days after the clocks of Europe went back.
+pub const NOW_MS: i64 = 1_793_156_400_000;
+
+/// How much of what happens in a world.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// When it is, in Unix milliseconds.
+    pub now_ms: i64,
+    /// Projects, in time zones of their own.
+    pub projects: usize,
+    /// Visitors of each project.
+    pub visitors: usize,
+    /// Sessions of a visitor, at most.
+    pub sessions_max: usize,
+    /// Pages of a session, at most.
+    pub pages_max: usize,
+    /// Events that a project's backend sends, at most.
+    pub backend_events_max: usize,
+    /// Events of a request, at most.
+    pub envelope_events_max: usize,
+    /// Days over which it all happens.
+    pub days: i64,
+    /// How many requests are repeated, and how many events are in two of them.
+    pub repeat_percent: usize,
+    /// How many requests come late.
+    pub late_percent: usize,
+    /// How many events must be refused.
+    pub bad_percent: usize,
+    /// How many numbers of tabs are never sent.
+    pub lost_percent: usize,
+    /// Whether some clocks are hours wrong.
+    pub wrong_clocks: bool,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            now_ms: NOW_MS,
+            projects: 3,
+            visitors: 30,
+            sessions_max: 4,
+            pages_max: 6,
+            backend_events_max: 12,
+            envelope_events_max: 12,
+            days: 12,
+            repeat_percent: 20,
+            late_percent: 25,
+            bad_percent: 4,
+            lost_percent: 4,
+            wrong_clocks: true,
+        }
+    }
+}
+
+impl Shape {
+    /// A world that is over in a moment, for tests that make many.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            projects: 2,
+            visitors: 4,
+            sessions_max: 2,
+            pages_max: 4,
+            envelope_events_max: 4,
+            ..Self::default()
+        }
+    }
+
+    fn span_ms(&self) -> i64 {
+        self.days * 24 * HOUR_MS
+    }
+
+    /// An instant around which much happens: with [`NOW_MS`], a change of the clocks.
+    fn focus_ms(&self) -> i64 {
+        self.now_ms - 74 * HOUR_MS
+    }
+}
+
+/// A project of the world.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// IANA name.
+    pub time_zone: &'static str,
+}
+
+/// All that is sent, and what it comes to.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The projects.
+    pub projects: Vec<Project>,
+    /// Every request, in the order in which they come to be counted: any.
+    pub requests: Vec<Request>,
+    /// Requests (by place) whose entries the queue delivers once more.
+    pub redelivered: Vec<usize>,
+}
+
+impl World {
+    /// Makes the world of `seed`.
+    #[must_use]
+    pub fn generate(seed: u64, shape: &Shape) -> Self {
+        let mut world = Self { projects: Vec::new(), requests: Vec::new(), redelivered: Vec::new() };
+        let mut dice = Dice::new(seed);
+        for project in 0..shape.projects {
+            let time_zone = scenery::ZONES[project % scenery::ZONES.len()];
+            world.projects.push(Project { name: format!("project {project}"), time_zone });
+            for number in 0..shape.visitors {
+                // The first visitor is the same in every project: same ids of device, session, tabs and events.
+                let own = if number == 0 { Dice::new(seed ^ 1) } else { Dice::new(dice.roll()) };
+                let sender = plan::visitor(shape, own, project, number);
+                world.requests.extend(send::requests(shape, &mut dice, project, sender));
+            }
+            let sender = plan::backend(shape, Dice::new(dice.roll()), project);
+            world.requests.extend(send::requests(shape, &mut dice, project, sender));
+        }
+        dice.shuffle(&mut world.requests);
+        let again = (0..world.requests.len()).filter(|_| dice.percent(shape.repeat_percent));
+        world.redelivered = again.collect();
+        world
+    }
+
+    /// The entries that processors are delivered: one a request, and some twice. `project_ids` are the ids that
+    /// the projects have in the store.
+    #[must_use]
+    pub fn queued(&self, project_ids: &[i32]) -> Vec<QueuedEnvelope> {
+        let again = self.redelivered.iter().map(|place| &self.requests[*place]);
+        self.requests
+            .iter()
+            .chain(again)
+            .map(|request| request.queued(project_ids[request.project]))
+            .collect()
+    }
+
+    /// What must come out for the project at `project`, whose id in the store is `project_id`.
+    #[must_use]
+    pub fn expected(&self, project: usize, project_id: i32) -> Expected {
+        let requests = self.requests.iter().filter(|request| request.project == project);
+        expected::of(requests, self.projects[project].time_zone, project_id)
+    }
+}
+
+impl Request {
+    fn facts(&self) -> impl Iterator<Item = &fact::Fact> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Good(fact) => Some(&**fact),
+            Item::Bad(_) => None,
+        })
+    }
+
+    fn bad(&self) -> impl Iterator<Item = &fact::BadEvent> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Bad(bad) => Some(bad),
+            Item::Good(_) => None,
+        })
+    }
+}
