@@ -87,8 +87,18 @@ fn edges() -> Vec<Vec<UnixMs>> {
     let list = |edges: &[&str]| edges.iter().map(|edge| ms(edge)).collect::<Vec<_>>();
     vec![
         list(&["2026-03-25T23:00:00Z", "2026-04-02T22:00:00Z"]),
-        list(&["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "2026-03-30T22:00:00Z"]),
-        list(&["2026-03-28T00:00:00Z", "2026-03-29T00:00:00Z", "2026-03-30T00:00:00Z", "2026-03-31T00:00:00Z"]),
+        list(&[
+            "2026-03-27T23:00:00Z",
+            "2026-03-28T23:00:00Z",
+            "2026-03-29T22:00:00Z",
+            "2026-03-30T22:00:00Z",
+        ]),
+        list(&[
+            "2026-03-28T00:00:00Z",
+            "2026-03-29T00:00:00Z",
+            "2026-03-30T00:00:00Z",
+            "2026-03-31T00:00:00Z",
+        ]),
         list(&["2026-03-26T05:00:00Z", "2026-03-30T17:00:00Z"]),
         list(&["2026-03-27T18:30:00Z", "2026-03-28T18:30:00Z", "2026-03-29T18:30:00Z"]),
         list(&["2026-03-27T10:10:10.010Z", "2026-03-29T01:02:03Z"]),
@@ -109,17 +119,20 @@ fn plans(project_id: i32) -> Vec<Plan> {
     let mut shapes: Vec<(Vec<Dimension>, Vec<Filter>)> = vec![(Vec::new(), Vec::new())];
     for one in &named {
         shapes.push((vec![*one], Vec::new()));
-        shapes.extend(filters.iter().map(|filter| (vec![*one], vec![filter.clone()])));
+        let related = filters.iter().filter(|filter| filter.dimension.scope() == one.scope());
+        shapes.extend(related.map(|filter| (vec![*one], vec![filter.clone()])));
     }
     shapes.extend(filters.iter().map(|filter| (Vec::new(), vec![filter.clone()])));
     shapes.push((vec![Dimension::Page, Dimension::Source], vec![filters[3].clone()]));
+    shapes.push((vec![Dimension::Source], vec![filters[0].clone()]));
+    shapes.push((vec![Dimension::EventName], vec![filters[5].clone()]));
     shapes.push((vec![Dimension::Browser, Dimension::Os], Vec::new()));
     shapes.push((vec![Dimension::Page, Dimension::EventName], Vec::new()));
     shapes.push((Vec::new(), vec![filters[1].clone(), filters[2].clone()]));
     let mut plans = Vec::new();
     for edges in edges() {
         for (dimensions, filters) in &shapes {
-            for measures in [&MEASURES[..], &MEASURES[..3], &MEASURES[1..3], &MEASURES[3..]] {
+            for measures in [&MEASURES[..], &MEASURES[..3], &MEASURES[3..]] {
                 plans.push(Plan {
                     project_id,
                     edges: edges.clone(),
@@ -218,9 +231,8 @@ fn by_hand(plan: &Plan, events: &[Event]) -> Vec<Group> {
     let enriched: Vec<_> = events.iter().map(|event| event.enriched(plan.project_id)).collect();
     let sessions = fold_sessions(&enriched);
     let session_of: BTreeMap<Uuid, &SessionRow> = sessions.iter().map(|row| (row.session_id, row)).collect();
-    let mentioned = || {
-        plan.dimensions.iter().copied().chain(plan.filters.iter().map(|filter| filter.dimension))
-    };
+    let mentioned =
+        || plan.dimensions.iter().copied().chain(plan.filters.iter().map(|filter| filter.dimension));
     let by_event = mentioned().any(|dimension| dimension.scope() == Scope::Event);
     let whole = mentioned().next().is_none();
     let mut groups: BTreeMap<(usize, Vec<String>), Tally> = BTreeMap::new();
@@ -235,7 +247,8 @@ fn by_hand(plan: &Plan, events: &[Event]) -> Vec<Group> {
             tally.visitors.extend(row.row.visitor_id);
             tally.counts.events += 1;
             tally.counts.pageviews += i64::from(row.row.is_pageview());
-            if let Some(session) = session.filter(|session| by_event && tally.sessions.insert(session.session_id))
+            if let Some(session) =
+                session.filter(|session| by_event && tally.sessions.insert(session.session_id))
             {
                 add_session(&mut tally.counts, session);
             }
@@ -270,8 +283,14 @@ fn add_session(counts: &mut Counts, session: &SessionRow) {
 /// Answers how many took the short one.
 async fn compare(store: &Store, project_id: i32, events: &[Event]) -> usize {
     let mut short = 0;
+    let mut truth = (String::new(), Vec::new());
     for plan in plans(project_id) {
-        let wanted = asked(&plan, by_hand(&plan, events));
+        // Plans that differ only in their measures stand side by side.
+        let about = format!("{:?} {:?} {:?}", plan.edges, plan.dimensions, plan.filters);
+        if truth.0 != about {
+            truth = (about, by_hand(&plan, events));
+        }
+        let wanted = asked(&plan, truth.1.clone());
         let best = store.read(&plan).await.unwrap();
         assert_eq!(asked(&plan, best.groups), wanted, "{:?} {plan:?}", best.source);
         if best.source == Source::Rollups {
@@ -299,11 +318,9 @@ async fn both_routes_agree_with_the_events(store: Store) {
             commit(&store, project_id, envelope, &events[counted..next]).await;
             counted = next;
         }
-        // Nothing folded; then some; then more commits on top; at last everything.
+        // Commits on top of folded ones; then everything folded.
         if part == events.len() {
             let short = compare(&store, project_id, &events).await;
-            store.compact(7).await.unwrap();
-            assert_eq!(compare(&store, project_id, &events).await, short);
             store.compact_all().await.unwrap();
             assert_eq!(compare(&store, project_id, &events).await, short);
             assert!(short > 200, "only {short} plans were answered from rollups");
@@ -369,11 +386,8 @@ async fn a_visitor_that_left_a_row_is_not_counted_there_on_postgres() {
 async fn filters_take_every_text_as_it_is(store: Store) {
     let project_id = project(&store, "UTC", "wk_1").await;
     let pages = ["/100%", "/1000", "/a_b", "/aXb", "/it's\"", "/ümlaut", "/Ümlaut", "/\\"];
-    let events: Vec<Event> = pages
-        .iter()
-        .zip(1..)
-        .map(|(page, id)| pageview(id, "2026-03-01T10:00:00Z", id, page))
-        .collect();
+    let events: Vec<Event> =
+        pages.iter().zip(1..).map(|(page, id)| pageview(id, "2026-03-01T10:00:00Z", id, page)).collect();
     commit(&store, project_id, 1, &events).await;
     for route in [Route::Best, Route::Raw] {
         for page in pages {

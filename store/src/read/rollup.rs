@@ -103,12 +103,12 @@ impl RollupPlan<'_> {
         let (from, to) = (sql.bind(Value::At(from)), sql.bind(Value::At(to)));
         sql.push(&format!(
             "select bucket, value, pageviews, events, sessions, bounces, duration_ms, engaged_ms, {sketch} as sketch
-             from {} where project_id = {project} and dimension = {dimension}
+             from {} r where project_id = {project} and dimension = {dimension}
              and bucket >= {from} and bucket < {to}",
             grain.table()
         ));
         for filter in &self.plan.filters {
-            sql.push_filter(filter, "value");
+            sql.push_filter(filter, "r.value"); // lists have a column of that name
         }
         sql
     }

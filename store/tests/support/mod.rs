@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 /// Where a test runs.
 #[derive(Clone, Copy, Debug)]
-pub enum On {
+pub(crate) enum On {
     Sqlite,
     Postgres,
 }
 
 /// Runs a test on a migrated store of its own, and removes the store whatever the test did.
-pub async fn with_store<F>(on: On, name: &str, test: impl FnOnce(Store) -> F)
+pub(crate) async fn with_store<F>(on: On, name: &str, test: impl FnOnce(Store) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -68,11 +68,11 @@ fn postgres_url() -> String {
 }
 
 /// An instant as people write it.
-pub fn ms(text: &str) -> UnixMs {
+pub(crate) fn ms(text: &str) -> UnixMs {
     UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
 }
 
-pub async fn project(store: &Store, zone: &str, write_key: &str) -> i32 {
+pub(crate) async fn project(store: &Store, zone: &str, write_key: &str) -> i32 {
     let project = NewProject {
         name: "shop".to_owned(),
         time_zone: zone.to_owned(),
@@ -85,28 +85,28 @@ pub async fn project(store: &Store, zone: &str, write_key: &str) -> i32 {
 
 /// An event, in few words.
 #[derive(Clone, Debug, Default)]
-pub struct Event {
-    pub at: UnixMs,
+pub(crate) struct Event {
+    pub(crate) at: UnixMs,
     /// The id; unique.
-    pub id: u128,
+    pub(crate) id: u128,
     /// 0: none.
-    pub visitor: u128,
+    pub(crate) visitor: u128,
     /// 0: none.
-    pub session: u128,
-    pub name: &'static str,
-    pub page: Option<&'static str>,
-    pub hostname: Option<&'static str>,
-    pub category: Option<&'static str>,
-    pub app: Option<&'static str>,
-    pub source: Option<&'static str>,
-    pub browser: Option<&'static str>,
-    pub os: Option<&'static str>,
-    pub device: Option<&'static str>,
+    pub(crate) session: u128,
+    pub(crate) name: &'static str,
+    pub(crate) page: Option<&'static str>,
+    pub(crate) hostname: Option<&'static str>,
+    pub(crate) category: Option<&'static str>,
+    pub(crate) app: Option<&'static str>,
+    pub(crate) source: Option<&'static str>,
+    pub(crate) browser: Option<&'static str>,
+    pub(crate) os: Option<&'static str>,
+    pub(crate) device: Option<&'static str>,
     /// Days by which the clock that made the id was wrong.
-    pub day_off: i32,
+    pub(crate) day_off: i32,
 }
 
-pub fn pageview(id: u128, at: &str, session: u128, page: &'static str) -> Event {
+pub(crate) fn pageview(id: u128, at: &str, session: u128, page: &'static str) -> Event {
     Event {
         at: ms(at),
         id,
@@ -119,11 +119,11 @@ pub fn pageview(id: u128, at: &str, session: u128, page: &'static str) -> Event 
 }
 
 impl Event {
-    pub fn day(&self) -> i32 {
+    pub(crate) fn day(&self) -> i32 {
         self.at.utc_day() + self.day_off
     }
 
-    pub fn enriched(&self, project_id: i32) -> EnrichedEvent {
+    pub(crate) fn enriched(&self, project_id: i32) -> EnrichedEvent {
         let text = |text: Option<&str>| text.map(str::to_owned);
         let id = |id: u128| (id != 0).then(|| Uuid::from_u128(id));
         EnrichedEvent {
@@ -158,7 +158,7 @@ impl Event {
 }
 
 /// Counts events as one envelope in one commit.
-pub async fn commit(store: &Store, project_id: i32, envelope: u128, events: &[Event]) {
+pub(crate) async fn commit(store: &Store, project_id: i32, envelope: u128, events: &[Event]) {
     let days: Vec<i32> = events.iter().map(Event::day).collect();
     store.ensure_days(events[0].at, &days).await.unwrap();
     let envelope = EnvelopeRow {
