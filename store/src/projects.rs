@@ -1,6 +1,6 @@
 //! Projects and their write keys.
 
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use tallymark_protocol::UnixMs;
 
 use crate::columns::Ms;

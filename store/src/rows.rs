@@ -1,7 +1,7 @@
 //! Reading rows, the same way from both databases. What cannot be read is an error that names its place.
 
 use jiff::tz::TimeZone;
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 
 use crate::StoreError;
 use crate::columns::{Day, Ms};
@@ -13,7 +13,7 @@ pub(crate) fn count(received: u32) -> i32 {
     i32::try_from(received).unwrap_or(i32::MAX)
 }
 
-/// Implements [`FromRow`] for PostgreSQL's and SQLite's rows with one body.
+/// Implements [`FromRow`](sqlx::FromRow) for PostgreSQL's and SQLite's rows with one body.
 macro_rules! from_rows {
     ($type:ty, |$row:ident| $body:expr) => {
         impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for $type {

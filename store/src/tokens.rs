@@ -1,7 +1,7 @@
 //! Secret tokens: who may read. Only their hashes are stored.
 
 use sha2::{Digest, Sha256};
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 

@@ -1,5 +1,7 @@
 //! Reading: both routes against each other, and raw rows against what the events themselves say.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

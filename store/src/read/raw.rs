@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use tallymark_protocol::names;
 
 use super::GROUPS_MAX;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::{FromRow, Row};
+use sqlx::Row;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
