@@ -59,18 +59,15 @@ impl Shelf {
         }
     }
 
-    /// The records that earlier page loads, or other tabs, left: names that start with `prefix`, without
-    /// those that start with `own`.
-    pub(super) fn leavings(&self, prefix: &str, own: &str) -> Vec<(String, String)> {
+    /// The records that earlier page loads, or other tabs, left: what has a name that starts with `prefix`.
+    pub(super) fn leavings(&self, prefix: &str) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let Some(storage) = &self.storage else { return found };
         for index in 0..storage.length().unwrap_or(0) {
             let Ok(Some(key)) = storage.key(index) else { continue };
-            let Some(name) = key.strip_prefix(self.prefix.as_str()) else { continue };
-            if name.starts_with(prefix) && !name.starts_with(own) {
-                if let Some(text) = self.get(name) {
-                    found.push((name.into(), text));
-                }
+            let name = key.strip_prefix(self.prefix.as_str()).filter(|name| name.starts_with(prefix));
+            if let Some((name, text)) = name.and_then(|name| Some((name, self.get(name)?))) {
+                found.push((name.into(), text));
             }
         }
         found

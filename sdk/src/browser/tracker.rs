@@ -48,6 +48,7 @@ type Call = Closure<dyn Fn(String, String, f64, u32, String, String, String, Str
 ///
 /// `head` is the first two lines of every record of this page load, `prefix` what its keys in storage
 /// start with. With `private`, nothing is written to the device and no event names a visitor or a person.
+#[expect(clippy::too_many_arguments, reason = "an object would cost the page an import for each field")]
 #[wasm_bindgen]
 pub fn start(
     window: Window,
@@ -72,7 +73,7 @@ pub fn start(
         u64::from(batch_interval_ms),
         clock.dice(),
     );
-    for (name, text) in shelf.leavings(RECORDS, &tab_id) {
+    for (name, text) in shelf.leavings(RECORDS) {
         if let Some(change) = delivery.adopt(name, text) {
             shelf.apply(change);
         }

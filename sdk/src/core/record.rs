@@ -118,7 +118,7 @@ impl Record {
 
 /// Where line `line` of `text` ends, counted from 0; `None` where it is the last one.
 ///
-/// Here and below texts are cut by `get`: a slice that may panic links `core::fmt`, 10 KB of it.
+/// Here and below texts are cut by `get`: a slice that may panic links `core::fmt`.
 fn line_end(text: &str, line: usize) -> Option<usize> {
     text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').nth(line).map(|(at, _)| at)
 }
