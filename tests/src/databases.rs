@@ -1,117 +1,174 @@
 //! Databases for tests, one each.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tallymark_store::Store;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
+use tallymark_store::{Kind, Store};
 use tempfile::TempDir;
 
-/// A migrated store of a test's own.
-#[derive(Debug)]
+/// A store on a database of its own. Clones are of the same database.
+#[derive(Clone, Debug)]
 pub struct TestStore {
     /// The store.
     pub store: Store,
-    /// By which other processes, and tests that need plain SQL, open the same database.
+    /// By which others open the same database.
     pub address: String,
-    place: Place,
 }
 
+impl Deref for TestStore {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// A connection of a test's own, for what the store offers nobody.
 #[derive(Debug)]
-enum Place {
-    Folder(#[expect(dead_code, reason = "removes the database's folder when it is dropped")] TempDir),
-    Database { server: String, name: String },
+pub enum Sql {
+    /// To PostgreSQL.
+    Postgres(PgConnection),
+    /// To a file.
+    Sqlite(SqliteConnection),
 }
 
-impl TestStore {
-    /// A file in a folder of its own, gone with the value.
+impl Sql {
+    /// Runs a statement that is the same in both databases.
     ///
     /// # Errors
-    /// Where no folder can be made.
-    pub async fn sqlite() -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let address = format!("sqlite:{}", dir.path().join("tallymark.db").display());
-        Self::open(address, Place::Folder(dir)).await
+    /// Those of the database.
+    pub async fn run(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => sqlx::query(statement).execute(connection).await.map(drop),
+            Self::Sqlite(connection) => sqlx::query(statement).execute(connection).await.map(drop),
+        }
     }
 
-    /// A fresh database on the server that `TALLYMARK_TEST_DATABASE_URL` names. [`drop_database`](Self::drop_database)
-    /// takes it away again.
+    /// Runs a query of one number.
     ///
     /// # Errors
-    /// Where the server does not answer.
-    ///
-    /// # Panics
-    /// Where there is none: a test that passes because it did nothing is worse than one that fails.
-    pub async fn postgres() -> anyhow::Result<Self> {
-        let server = server_url();
-        let name = format!("tallymark_test_{:016x}", getrandom::u64().context("randomness")?);
-        administer(&server, format!("create database {name}")).await?;
-        let mut address: sqlx::postgres::PgConnectOptions = server.parse()?;
-        address = address.database(&name);
-        Self::open(address.to_url_lossy().into(), Place::Database { server, name }).await
-    }
-
-    async fn open(address: String, place: Place) -> anyhow::Result<Self> {
-        let store = Store::open(&address).await?;
-        store.migrate().await?;
-        Ok(Self { store, address, place })
-    }
-
-    /// Closes the store and takes its database away.
-    ///
-    /// # Errors
-    /// Where the server does not let it go.
-    pub async fn drop_database(self) -> anyhow::Result<()> {
-        self.store.close().await;
-        match self.place {
-            Place::Folder(_) => Ok(()),
-            Place::Database { server, name } => {
-                administer(&server, format!("drop database {name} with (force)")).await
-            }
+    /// Those of the database.
+    pub async fn number(&mut self, query: &'static str) -> Result<i64, sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_one(connection).await,
+            Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_one(connection).await,
         }
     }
 }
 
+impl TestStore {
+    /// Opens a connection beside the store.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn sql(&self) -> anyhow::Result<Sql> {
+        Ok(match self.store.kind() {
+            Kind::Postgres => Sql::Postgres(PgConnection::connect(&self.address).await?),
+            Kind::Sqlite => {
+                let options: SqliteConnectOptions = self.address.parse()?;
+                Sql::Sqlite(options.connect().await?)
+            }
+        })
+    }
+}
+
+/// What has to go away when a test is over.
+enum Place {
+    Folder(TempDir),
+    Database { server: String, name: String },
+}
+
+async fn sqlite() -> anyhow::Result<(TestStore, Place)> {
+    let dir = tempfile::tempdir()?;
+    let address = format!("sqlite:{}", dir.path().join("tallymark.db").display());
+    Ok((TestStore { store: Store::open(&address).await?, address }, Place::Folder(dir)))
+}
+
+async fn postgres() -> anyhow::Result<(TestStore, Place)> {
+    let server = server_url();
+    let name = format!("tallymark_test_{:016x}", getrandom::u64().context("randomness")?);
+    administer(&server, format!("create database {name}")).await?;
+    let options: PgConnectOptions = server.parse()?;
+    let address = options.database(&name).to_url_lossy().to_string();
+    let store = Store::open(&address).await?;
+    Ok((TestStore { store, address }, Place::Database { server, name }))
+}
+
 async fn administer(server: &str, statement: String) -> anyhow::Result<()> {
-    let options: sqlx::postgres::PgConnectOptions = server.parse()?;
-    let mut connection = options.connect().await.context("cannot reach the tests' PostgreSQL")?;
+    let mut connection = PgConnection::connect(server).await.context("cannot reach the tests' PostgreSQL")?;
     // The statement is made of words of ours and a number.
     sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
-/// Runs `scenario` on a fresh SQLite database.
+/// Runs `scenario` on an empty SQLite database, without a schema.
 ///
 /// # Panics
 /// Where the scenario does, or answers an error.
-pub async fn on_sqlite<F: Future<Output = anyhow::Result<()>>>(scenario: impl FnOnce(Store) -> F) {
-    on(TestStore::sqlite().await, scenario).await;
+pub async fn on_empty_sqlite<F: Future<Output = anyhow::Result<()>>>(scenario: impl FnOnce(TestStore) -> F) {
+    run(sqlite().await, scenario).await;
 }
 
-/// Runs `scenario` on a fresh PostgreSQL database, and takes that away afterwards, whatever happened.
+/// Runs `scenario` on an empty PostgreSQL database, without a schema, and takes that away afterwards, whatever happened.
 ///
 /// # Panics
 /// Where the scenario does, or answers an error.
-pub async fn on_postgres<F: Future<Output = anyhow::Result<()>>>(scenario: impl FnOnce(Store) -> F) {
-    on(TestStore::postgres().await, scenario).await;
-}
-
-async fn on<F: Future<Output = anyhow::Result<()>>>(
-    opened: anyhow::Result<TestStore>,
-    scenario: impl FnOnce(Store) -> F,
+pub async fn on_empty_postgres<F: Future<Output = anyhow::Result<()>>>(
+    scenario: impl FnOnce(TestStore) -> F,
 ) {
-    let test = opened.expect("a database for this test");
-    let outcome = AssertUnwindSafe(scenario(test.store.clone())).catch_unwind().await;
-    test.drop_database().await.expect("the test's database goes away");
+    run(postgres().await, scenario).await;
+}
+
+/// Runs `scenario` on a fresh SQLite store.
+///
+/// # Panics
+/// Where the scenario does, or answers an error.
+pub async fn on_sqlite<F: Future<Output = anyhow::Result<()>>>(scenario: impl FnOnce(TestStore) -> F) {
+    on_empty_sqlite(async |test| migrated(test, scenario).await).await;
+}
+
+/// Runs `scenario` on a fresh PostgreSQL store, and takes its database away afterwards, whatever happened.
+///
+/// # Panics
+/// Where the scenario does, or answers an error.
+pub async fn on_postgres<F: Future<Output = anyhow::Result<()>>>(scenario: impl FnOnce(TestStore) -> F) {
+    on_empty_postgres(async |test| migrated(test, scenario).await).await;
+}
+
+async fn migrated<F: Future<Output = anyhow::Result<()>>>(
+    test: TestStore,
+    scenario: impl FnOnce(TestStore) -> F,
+) -> anyhow::Result<()> {
+    test.migrate().await?;
+    scenario(test).await
+}
+
+async fn run<F: Future<Output = anyhow::Result<()>>>(
+    opened: anyhow::Result<(TestStore, Place)>,
+    scenario: impl FnOnce(TestStore) -> F,
+) {
+    let (test, place) = opened.expect("a database for this test");
+    let outcome = AssertUnwindSafe(scenario(test.clone())).catch_unwind().await;
+    test.close().await;
+    match place {
+        Place::Folder(dir) => drop(dir),
+        Place::Database { server, name } => {
+            let dropped = administer(&server, format!("drop database {name} with (force)")).await;
+            dropped.expect("the test's database goes away");
+        }
+    }
     match outcome {
         Ok(result) => result.expect("the scenario ends well"),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
-/// Makes a test of each scenario (`async fn(Store) -> anyhow::Result<()>`) on both stores.
+/// Makes a test of each scenario (`async fn(TestStore) -> anyhow::Result<()>`) on both stores.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($scenario:ident),+ $(,)?) => {
@@ -130,6 +187,7 @@ macro_rules! on_both_stores {
     };
 }
 
+/// A test that passes because it did nothing is worse than one that fails.
 #[expect(clippy::disallowed_methods, reason = "tests are told where their PostgreSQL is by the environment")]
 fn server_url() -> String {
     std::env::var("TALLYMARK_TEST_DATABASE_URL").expect(
