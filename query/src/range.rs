@@ -108,22 +108,30 @@ fn parse_edges(first: &str, last: &str) -> Result<Option<DateRange>, Problem> {
     let is_date = |text: &str| text.len() == "2026-01-01".len();
     if is_date(first) && is_date(last) {
         let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else { return Ok(None) };
-        return if first <= last { checked_years(first, last) } else { Err(backwards()) };
+        if first > last {
+            return Err(backwards());
+        }
+        checked_years(first, last)?;
+        return Ok(Some(DateRange::Dates(first, last)));
     }
     let instant = |text: &str| text.parse::<Timestamp>().ok().map(|at| UnixMs(at.as_millisecond()));
     match (instant(first), instant(last)) {
-        (Some(from), Some(to)) if from < to => Ok(Some(DateRange::Instants(from, to))),
+        (Some(from), Some(to)) if from < to => {
+            let day = |at| local(&TimeZone::UTC, at).map(|at| at.date());
+            checked_years(day(from)?, day(to)?)?;
+            Ok(Some(DateRange::Instants(from, to)))
+        }
         (Some(_), Some(_)) => Err(backwards()),
         _ => Ok(None),
     }
 }
 
-/// Dates whose neighbours exist in every zone.
-fn checked_years(first: Date, last: Date) -> Result<Option<DateRange>, Problem> {
+/// Days whose neighbours every zone and every database has.
+fn checked_years(first: Date, last: Date) -> Result<(), Problem> {
     if first < date(1970, 1, 1) || last > date(9998, 12, 31) {
         return Err(Problem::new(Kind::DateRange, "dates lie between 1970-01-01 and 9998-12-31"));
     }
-    Ok(Some(DateRange::Dates(first, last)))
+    Ok(())
 }
 
 fn backwards() -> Problem {
@@ -220,6 +228,8 @@ mod tests {
             json!(["2026-01-01T00:00:00", "2026-01-02T00:00:00"]),
             json!(["2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]),
             json!(["1969-01-01", "1970-01-01"]),
+            json!(["-009999-01-02T00:00:00Z", "2026-01-01T00:00:00Z"]),
+            json!(["2026-01-01T00:00:00Z", "9999-12-30T00:00:00Z"]),
         ] {
             assert!(DateRange::parse(&range).is_err(), "{range}");
         }

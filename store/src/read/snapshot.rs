@@ -32,12 +32,16 @@ pub(crate) enum Snapshot {
 
 impl Snapshot {
     pub(crate) async fn begin(store: &Store) -> Result<Self, ReadError> {
+        Self::begin_within(store, STATEMENT_MAX).await
+    }
+
+    async fn begin_within(store: &Store, statement_max: Duration) -> Result<Self, ReadError> {
         match &store.backend {
             Backend::Postgres(store) => {
                 let begin = "begin transaction isolation level repeatable read read only";
                 let mut tx = store.read().begin_with(begin).await.map_err(refusal)?;
                 sqlx::query("select set_config('statement_timeout', $1, true)")
-                    .bind(STATEMENT_MAX.as_millis().to_string())
+                    .bind(statement_max.as_millis().to_string())
                     .execute(&mut *tx)
                     .await
                     .map_err(refusal)?;
@@ -46,7 +50,7 @@ impl Snapshot {
             Backend::Sqlite(store) => {
                 let mut tx = store.read().begin().await.map_err(refusal)?;
                 let alive = Arc::new(());
-                let goes_on = until(Instant::now() + STATEMENT_MAX, Arc::downgrade(&alive));
+                let goes_on = until(Instant::now() + statement_max, Arc::downgrade(&alive));
                 tx.lock_handle().await.map_err(refusal)?.set_progress_handler(STEPS_BETWEEN_CHECKS, goes_on);
                 Ok(Self::Sqlite { tx, _alive: alive })
             }
@@ -133,4 +137,63 @@ fn refusal(error: sqlx::Error) -> ReadError {
         return ReadError::TooSlow(STATEMENT_MAX.as_secs());
     }
     ReadError::Store(StoreError::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(50);
+
+    async fn count_to(snapshot: &mut Snapshot, n: u64) -> Result<i64, ReadError> {
+        let mut sql = Sql::new(snapshot.dialect());
+        sql.push(&format!(
+            "with recursive c (n) as (select cast(1 as bigint) union all select n + 1 from c where n < {n})
+             select cast(count(*) as bigint) from c"
+        ));
+        let mut counted = 0;
+        snapshot
+            .fetch(sql, |(n,): (i64,)| {
+                counted = n;
+                Ok(())
+            })
+            .await?;
+        Ok(counted)
+    }
+
+    #[test]
+    fn a_deadline_ends_with_its_snapshot() {
+        let alive = Arc::new(());
+        let mut goes_on = until(Instant::now(), Arc::downgrade(&alive));
+        assert!(!goes_on());
+        drop(alive);
+        assert!(goes_on());
+    }
+
+    async fn a_reader_that_takes_too_long_is_stopped_alone(store: &Store) {
+        let mut snapshot = Snapshot::begin_within(store, LIMIT).await.unwrap();
+        let error = count_to(&mut snapshot, 1 << 40).await.unwrap_err();
+        assert!(matches!(error, ReadError::TooSlow(_)), "{error:?}");
+        drop(snapshot);
+        // Whoever has the connection next is not under that deadline.
+        let mut snapshot = Snapshot::begin(store).await.unwrap();
+        assert_eq!(count_to(&mut snapshot, 400_000).await.unwrap(), 400_000);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_too_long_is_stopped_alone_on_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("sqlite:{}", folder.path().join("test.db").display());
+        let store = Store::open(&address).await.unwrap();
+        a_reader_that_takes_too_long_is_stopped_alone(&store).await;
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "where the tests' server is, the tests' runner says")]
+    async fn a_reader_that_takes_too_long_is_stopped_alone_on_postgres() {
+        let address = std::env::var("TALLYMARK_TEST_DATABASE_URL")
+            .expect("TALLYMARK_TEST_DATABASE_URL names no PostgreSQL server: run `cargo xtask test`");
+        let store = Store::open(&address).await.unwrap();
+        a_reader_that_takes_too_long_is_stopped_alone(&store).await;
+    }
 }
