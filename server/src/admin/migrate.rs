@@ -1,0 +1,11 @@
+//! `tallymark migrate`
+
+use crate::backends::open_store;
+use crate::config::Options;
+
+/// Brings the schema up to date.
+pub(crate) async fn migrate(options: Options) -> anyhow::Result<()> {
+    open_store(&options).await?.close().await; // opening migrates
+    println!("The schema is up to date.");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Which store, queue and registry the configuration names.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue};
+use tallymark_registry::{LocalRegistry, ProjectSettings, RedisRegistry, Registry};
+use tallymark_store::{Store, WriteKeyRow};
+
+use crate::config::Options;
+use crate::data_dir::{self, OwnedDataDir};
+
+/// Opens the store that the configuration names, its schema brought up to date.
+pub(crate) async fn open_store(options: &Options) -> anyhow::Result<Store> {
+    let address = match &options.database_url {
+        Some(url) => url.clone(),
+        None => {
+            data_dir::ensure(&options.data_dir)?;
+            format!("sqlite:{}", options.data_dir.join("tallymark.db").display())
+        }
+    };
+    let store = Store::open(&address).await.context("cannot open the store (--database-url)")?;
+    store.migrate().await?;
+    Ok(store)
+}
+
+/// Opens the queue in Redis, or the embedded one in a directory that this process owns.
+pub(crate) async fn open_queue(options: &Options, data_dir: Option<&OwnedDataDir>) -> anyhow::Result<Arc<dyn Queue>> {
+    if let Some(url) = &options.redis_url {
+        let mut config = RedisConfig::new(url.clone());
+        config.prefix.clone_from(&options.redis_prefix);
+        return Ok(Arc::new(RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")?));
+    }
+    let data_dir = data_dir.context("the embedded queue needs a data directory of its own")?;
+    let config = EmbeddedConfig::new(data_dir.join("queue"));
+    Ok(Arc::new(EmbeddedQueue::open(config).await.context("cannot open the embedded queue")?))
+}
+
+/// What a collector asks about write keys: Redis, where `process` publishes, or the store beside it.
+pub(crate) fn open_registry(options: &Options, store: Option<&Store>) -> anyhow::Result<Arc<dyn Registry>> {
+    match (&options.redis_url, store) {
+        (Some(url), _) => Ok(Arc::new(RedisRegistry::new(url, &options.redis_prefix)?)),
+        (None, Some(store)) => Ok(Arc::new(local_registry(store.clone()))),
+        (None, None) => anyhow::bail!("a collector alone needs Redis (--redis-url)"),
+    }
+}
+
+fn local_registry(store: Store) -> LocalRegistry {
+    LocalRegistry::new(move |write_key: String| {
+        let store = store.clone();
+        async move { Ok(store.write_key(&write_key).await?.map(|row| settings(&row))) }
+    })
+}
+
+/// What collectors need to know of a project.
+pub(crate) fn settings(row: &WriteKeyRow) -> ProjectSettings {
+    ProjectSettings { project_id: row.project_id, version: row.version }
+}

@@ -1,0 +1,170 @@
+//! The command line: its doc comments are the `--help`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Counts what people do on websites, and can prove it.
+///
+/// `tallymark serve` runs everything in one process and needs nothing beside it. To spread the work, run any number
+/// of `collect` and `process` over one Redis and one PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Every option is also read from TALLYMARK_… in the environment or .env, and from \
+    tallymark.toml (listen = \"0.0.0.0:8080\"). Flags go over environment, environment over file.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What a process was told.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) command: Command,
+}
+
+impl From<Arguments> for Settings {
+    fn from(arguments: Arguments) -> Self {
+        Self { options: arguments.options, command: arguments.command }
+    }
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Read options from this file [default: tallymark.toml, if it is there]
+    #[arg(long, global = true, env = "TALLYMARK_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where to listen for HTTP
+    #[arg(long, global = true, env = "TALLYMARK_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// The address under which browsers reach this server [default: http:// and what it listens on]
+    #[arg(long, global = true, env = "TALLYMARK_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Where the embedded queue and database live; one server owns it
+    #[arg(long, global = true, env = "TALLYMARK_DATA_DIR", value_name = "DIR", default_value = "tallymark-data")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Queue in Redis 7+ instead of the embedded queue: redis://[user:password@]host[:port][/db]
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+
+    /// What all keys in Redis begin with
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_PREFIX", value_name = "TEXT", default_value = "tallymark:")]
+    pub(crate) redis_prefix: String,
+
+    /// Store in PostgreSQL 15+ instead of SQLite: postgres://user:password@host[:port]/database
+    #[arg(long, global = true, env = "TALLYMARK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+
+    /// Events that the processor commits in one transaction, at most
+    #[arg(long, global = true, env = "TALLYMARK_BATCH_MAX", value_name = "EVENTS", default_value_t = 5_000,
+        value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub(crate) batch_max: u32,
+
+    /// How long the processor waits for the first event of a batch, in milliseconds
+    #[arg(long, global = true, env = "TALLYMARK_LINGER_MS", value_name = "MS", default_value_t = 500,
+        value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) linger_ms: u64,
+
+    /// How logs are written
+    #[arg(long, global = true, env = "TALLYMARK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, also by crate (info,tallymark_processor=debug)
+    #[arg(long, global = true, env = "TALLYMARK_LOG_LEVEL", value_name = "FILTER", default_value = "info,sqlx=warn")]
+    pub(crate) log_level: String,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process: capture, queue, processor, store, query API
+    Serve(RoleOptions),
+    /// Run a collector: take events over HTTP into Redis. With --database-url it answers queries too
+    Collect(RoleOptions),
+    /// Run the query API alone
+    Query,
+    /// Run a processor: from Redis into the database
+    Process,
+    /// Bring the database's schema up to this version's
+    Migrate,
+    /// Create and list projects
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Create, list and revoke read tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// Options of the roles that show pages.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RoleOptions {
+    /// Make a demo project and show a small shop at /demo/ whose pages carry the tracker
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+/// What to do with projects. Works whether or not a server runs on the same database.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Create a project, with a write key for its pages and a read token for you
+    Create {
+        /// What people call it
+        name: String,
+        /// The zone in which its hours and days are counted, like Europe/Berlin
+        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        timezone: String,
+        /// Print one JSON object: id, name, write_key, token
+        #[arg(long)]
+        json: bool,
+    },
+    /// List projects
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What to do with read tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Create a token; its secret is printed once and kept nowhere
+    Create {
+        /// What it is for
+        name: String,
+        /// The project that it may read [default: every project]
+        #[arg(long, value_name = "ID")]
+        project: Option<i32>,
+        /// Print one JSON object: id, name, project, token
+        #[arg(long)]
+        json: bool,
+    },
+    /// List tokens, without their secrets
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a token
+    Revoke {
+        /// The token's id, from `token list`
+        id: uuid::Uuid,
+    },
+}

@@ -1,0 +1,56 @@
+//! `tallymark collect`: HTTP in, Redis out; with a database URL also the query API.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
+use tallymark_query::QueryApi;
+
+use super::http::{self, Readiness};
+use crate::backends::{open_queue, open_registry, open_store};
+use crate::config::{Options, RoleOptions};
+use crate::{clock, demo, lifecycle, web};
+
+/// Runs a collector until a signal.
+pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.redis_url.is_some(),
+        "a collector hands events to processors through Redis: give --redis-url, or run `tallymark serve`, which \
+         needs nothing beside it"
+    );
+    let queue = open_queue(&options, None).await?;
+    let registry = open_registry(&options, None)?;
+    let store = match options.database_url {
+        Some(_) => Some(open_store(&options).await?),
+        None => None,
+    };
+    let collector = Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
+    let (listener, address) = http::listen(&options).await?;
+    let public_url = http::public_url(&options, address);
+    let shutdown = lifecycle::shutdown_on_signals()?;
+    let demo = match &store {
+        Some(store) => demo::prepare(role, &options, store, &*queue).await?,
+        None => {
+            anyhow::ensure!(!role.demo, "--demo makes a project, and so needs --database-url");
+            None
+        }
+    };
+    let readiness =
+        Readiness { collector: Some(collector.clone()), store: store.clone(), shutdown: shutdown.clone() };
+    let mut app = Router::new()
+        .merge(router(collector.clone()))
+        .merge(http::probes(readiness))
+        .merge(web::router(demo.as_ref()));
+    if let Some(store) = &store {
+        app = app.merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }));
+    }
+    web::announce(&public_url, demo.as_ref());
+    http::answer(listener, app, shutdown.cancelled_owned()).await?;
+    collector.drain().await;
+    queue.close().await;
+    if let Some(store) = store {
+        store.close().await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Tells the collectors what the store says about projects. The store is the truth; Redis holds a copy.
+
+use std::time::Duration;
+
+use tallymark_registry::{ProjectSettings, Published, RedisRegistry};
+use tallymark_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::settings;
+use crate::config::Options;
+
+/// How often the store is asked whether a project changed.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// Publishes at start, at every change, and again when Redis has lost its memory.
+pub(crate) struct Publisher {
+    registry: RedisRegistry,
+    store: Store,
+}
+
+/// A publisher, where collectors read from Redis.
+pub(crate) fn publisher(options: &Options, store: &Store) -> anyhow::Result<Option<Publisher>> {
+    let Some(url) = &options.redis_url else { return Ok(None) };
+    let registry = RedisRegistry::new(url, &options.redis_prefix)?;
+    Ok(Some(Publisher { registry, store: store.clone() }))
+}
+
+/// Publishes once, after a change, so that nobody waits for the next poll.
+pub(crate) async fn publish_projects(options: &Options, store: &Store) -> anyhow::Result<()> {
+    let Some(publisher) = publisher(options, store)? else { return Ok(()) };
+    let published = publisher.publish().await;
+    publisher.registry.close().await;
+    published
+}
+
+impl Publisher {
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut is_well = true;
+        loop {
+            match self.publish_if_changed().await {
+                Ok(()) => is_well = true,
+                Err(error) if is_well => {
+                    is_well = false;
+                    tracing::warn!(error = format!("{error:#}"), "could not publish projects; trying again");
+                }
+                Err(_) => {} // said already
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(POLL_EVERY) => {}
+            }
+        }
+        self.registry.close().await;
+    }
+
+    async fn publish_if_changed(&self) -> anyhow::Result<()> {
+        if self.registry.published_version().await? == Some(self.store.projects_version().await?) {
+            return Ok(());
+        }
+        self.publish().await
+    }
+
+    async fn publish(&self) -> anyhow::Result<()> {
+        // The version first: a change in between is published under the older one, and then once more.
+        let version = self.store.projects_version().await?;
+        let keys = self.store.write_keys().await?;
+        let projects: Vec<(String, ProjectSettings)> =
+            keys.iter().map(|row| (row.key.clone(), settings(row))).collect();
+        if let Published::Outdated { current } = self.registry.publish(&projects, version).await? {
+            tracing::debug!(version, current, "somebody published a later version");
+        }
+        Ok(())
+    }
+}
