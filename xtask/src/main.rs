@@ -7,22 +7,38 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::children::Interrupted;
+
+mod bench;
+mod children;
+mod product;
 mod run;
+mod scratch;
+mod services;
 mod setup;
 mod size;
+mod test;
 mod tracker;
 
 /// What `--help` says.
 const HELP: &str = "\
-Build and development automation.
+Build and development automation. What is missing is installed first, where that can be done from here.
 
 Usage: cargo xtask COMMAND
 
-Commands:
-  build-tracker  Build the tracker into npm/dist/: the files that a server serves, and the npm package
-  size           Show what the tracker costs a page, and fail past the budget
-  setup          Install what building needs and the machine lacks
-  help           Show this text
+To see it work:
+  build              Build the tracker and, around it, the server: target/release/tallymark
+
+To change it:
+  test [FILTER]      Run every test, or those whose name contains FILTER, with a private PostgreSQL and Redis.
+                     -p PACKAGE (repeatable) runs one package's; the rest goes to cargo test:
+                       cargo xtask test redelivered
+                       cargo xtask test -p tallymark-queue --test contract -- --nocapture
+  bench [NAME]       Measure; without NAME, list what can be measured
+  build-tracker      Build the tracker into npm/dist/: the files that a server serves, and the npm package
+  size               Show what the tracker costs a page, and fail past the budget
+  setup              Install what building needs and the machine lacks
+  help               Show this text
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +46,11 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match dispatch(&arguments) {
         Ok(code) => code,
+        // What a shell says of a program that Ctrl-C ended.
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted: stopped and deleted what was started");
+            ExitCode::from(130)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -43,6 +64,13 @@ fn dispatch(arguments: &[&str]) -> anyhow::Result<ExitCode> {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
+        ["build"] => product::build().map(|_| ExitCode::SUCCESS),
+        ["test", selection @ ..] => test::test(selection),
+        ["bench"] => {
+            bench::list();
+            Ok(ExitCode::SUCCESS)
+        }
+        ["bench", name] => bench::bench(name),
         ["build-tracker"] => tracker::build().map(|()| ExitCode::SUCCESS),
         ["size"] => size::show(),
         ["setup"] => setup::tracker().map(|()| ExitCode::SUCCESS),

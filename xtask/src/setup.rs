@@ -105,7 +105,8 @@ pub(crate) fn npm_ci(folder: &Path) -> anyhow::Result<()> {
     fs::write(&done, lock).with_context(|| format!("cannot write {}", done.display()))
 }
 
-fn is_root() -> bool {
+/// Whether we are the superuser.
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }

@@ -1,0 +1,206 @@
+//! `cargo xtask test`: everything that the tests need, every test of every kind, and nothing left behind.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+
+use anyhow::{Context, ensure};
+
+use crate::children::{Running, Signal, catch_signals, tied};
+use crate::run::{run, step};
+use crate::services::{self, Durability, Postgres, Redis};
+use crate::setup::{Needed, npm_ci};
+use crate::{product, root, tracker};
+
+/// The browser of the end-to-end tests.
+const CHROMIUM: Needed = Needed { program: "chromium", package: "chromium" };
+
+/// The packages whose tests run the product itself, with the tracker inside.
+const WHOLE: [&str; 2] = ["tallymark", "tallymark-tests"];
+
+/// Which tests run.
+struct Selection<'a> {
+    /// Packages; all if there are none.
+    packages: Vec<&'a str>,
+    /// The rest goes to `cargo test`: a part of the tests' names, `--test NAME`, `-- --nocapture` and the like.
+    rest: Vec<&'a str>,
+}
+
+impl<'a> Selection<'a> {
+    fn parse(arguments: &[&'a str]) -> anyhow::Result<Self> {
+        let mut selection = Self { packages: Vec::new(), rest: Vec::new() };
+        let mut arguments = arguments.iter().copied();
+        while let Some(argument) = arguments.next() {
+            match argument {
+                "-p" | "--package" => {
+                    selection.packages.push(arguments.next().context("-p is followed by a package's name")?);
+                }
+                "--" => {
+                    selection.rest.push("--");
+                    selection.rest.extend(arguments.by_ref());
+                }
+                other => selection.rest.push(other),
+            }
+        }
+        Ok(selection)
+    }
+
+    fn is_everything(&self) -> bool {
+        self.packages.is_empty()
+    }
+
+    /// Whether the product and its tracker have to be there.
+    fn needs_product(&self) -> bool {
+        self.is_everything() || self.packages.iter().any(|package| WHOLE.contains(package))
+    }
+
+    fn needs_services(&self) -> bool {
+        self.packages != ["xtask"]
+    }
+
+    /// The packages as cargo's options. This program is tested apart: its dependencies are built for it already,
+    /// and together with the product's they would be built once more.
+    fn cargo_options(&self) -> Vec<&'a str> {
+        if self.is_everything() {
+            return vec!["--workspace", "--exclude", "xtask"];
+        }
+        self.packages.iter().flat_map(|package| ["--package", package]).collect()
+    }
+}
+
+/// Passed and failed tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    /// Adds what one line of a test program's output says.
+    fn count(&mut self, line: &str) {
+        // test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        for part in result.split(['.', ';']) {
+            match part.trim().split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs the tests that `arguments` select, and says how many passed as the last line.
+///
+/// # Errors
+/// When something is missing or does not compile, or no test is selected.
+pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
+    let selection = Selection::parse(arguments)?;
+    eprintln!("Test");
+    prepare(&selection)?;
+    catch_signals()?;
+    let mut variables: Vec<(&str, String)> = Vec::new();
+    let services = if selection.needs_services() {
+        let (postgres, redis) = (Postgres::start(Durability::None)?, Redis::start()?);
+        variables.push(("TALLYMARK_TEST_DATABASE_URL", postgres.url.clone()));
+        variables.push(("TALLYMARK_TEST_REDIS_URL", redis.url.clone()));
+        Some((postgres, redis))
+    } else {
+        None
+    };
+    if selection.needs_product() {
+        variables.push(("TALLYMARK_TEST_BINARY", debug_product()?.display().to_string()));
+    }
+    let mut tally = cargo_test(&selection.cargo_options(), &selection.rest, &variables)?;
+    if selection.is_everything() {
+        let own = cargo_test(&["--package", "xtask"], &selection.rest, &variables)?;
+        tally = Tally { passed: tally.passed + own.passed, failed: tally.failed + own.failed };
+    }
+    drop(services);
+    ensure!(tally != Tally::default(), "no test is called like that: {}", arguments.join(" "));
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Installs and builds. Failing here takes no server up and down.
+fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
+    let whole = selection.needs_product();
+    if selection.needs_services() {
+        services::install(if whole { &[CHROMIUM] } else { &[] })?;
+    }
+    if whole {
+        tracker::build()?;
+        npm_ci(&root()?.join("tests/browser"))?;
+    }
+    // With `--tests`, as `cargo test` does it: dependencies are built once, with the same features.
+    step("compiling the tests", || {
+        let mut cargo = cargo("build")?;
+        run(cargo.args(selection.cargo_options()).args(["--bins", "--tests"]))
+    })?;
+    if whole && !selection.is_everything() {
+        step("compiling the product", || run(cargo("build")?.args(["--package", "tallymark"])))?;
+    }
+    Ok(())
+}
+
+fn cargo(subcommand: &str) -> anyhow::Result<Command> {
+    let mut cargo = tied("cargo", Signal::Term, None)?;
+    cargo.arg(subcommand).current_dir(root()?);
+    Ok(cargo)
+}
+
+fn debug_product() -> anyhow::Result<PathBuf> {
+    Ok(product::target()?.join("debug/tallymark"))
+}
+
+/// Runs `cargo test`, shows what it says as it comes, and counts.
+fn cargo_test(options: &[&str], rest: &[&str], variables: &[(&str, String)]) -> anyhow::Result<Tally> {
+    let mut cargo = cargo("test")?;
+    cargo.args(options).arg("--no-fail-fast").args(rest);
+    cargo.envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped());
+    let mut running = Running::start("cargo test", &mut cargo, Signal::Term)?;
+    let (send, receive) = mpsc::channel();
+    let mut tally = Tally::default();
+    running.on_stdout(move |line| {
+        // Nobody to show it to is no reason to stop testing.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        tally.count(line);
+        let _ = send.send(tally);
+    });
+    let status = running.wait()?;
+    let mut tally = receive.try_iter().last().unwrap_or_default();
+    if !status.success() && tally.failed == 0 {
+        eprintln!("  a test program ended without saying a result: counted as one that failed");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_added_up_over_programs() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s",
+            "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s",
+        ] {
+            tally.count(line);
+        }
+        assert_eq!(tally, Tally { passed: 5, failed: 4 });
+    }
+
+    #[test]
+    fn packages_are_told_from_what_cargo_gets() {
+        let selection = Selection::parse(&["redis", "-p", "tallymark-queue", "--", "-p"]).unwrap();
+        assert_eq!(selection.packages, ["tallymark-queue"]);
+        assert_eq!(selection.rest, ["redis", "--", "-p"]);
+        assert!(!selection.needs_product());
+        assert!(Selection::parse(&["redis"]).unwrap().needs_product());
+        assert!(Selection::parse(&["-p"]).is_err());
+    }
+}
