@@ -1,8 +1,8 @@
 //! The compactor: folds appended deltas into the rollups.
 //!
 //! Everything of one run happens in one transaction, by one compactor at a time: it takes at most so many
-//! deltas by deleting them, folds them here, and writes each row once, in key order. It never remembers how
-//! far it was: a commit still under way may append behind any such mark.
+//! deltas by deleting them, the oldest first, folds them here, and writes each row once, in key order. It
+//! never remembers how far it was: a commit still under way may append behind any such mark.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,8 @@ pub(crate) struct RollupWrite {
 /// The compactor's statements. All slices come sorted by key.
 #[async_trait]
 pub(crate) trait CompactStatements: Send {
-    /// Takes at most `deltas_max` deltas out.
+    /// Takes at most `deltas_max` deltas out, the oldest first: of two that are about the same session, never the
+    /// later without the earlier.
     async fn take_deltas(&mut self, deltas_max: i64) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
     /// The key of a project's sketches.
     async fn sketch_key(&mut self, project_id: i32) -> Result<Option<Vec<u8>>, StoreError>;

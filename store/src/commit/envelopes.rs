@@ -25,7 +25,7 @@ impl Tx {
         envelopes.dedup_by_key(|envelope| (envelope.project_id, envelope.envelope_id));
         self.hold_rules(&envelopes).await?;
         let claimed: HashSet<_> = self.statements.insert_receipts(&envelopes).await?.into_iter().collect();
-        envelopes.retain(|envelope| claimed.contains(&envelope.envelope_id));
+        envelopes.retain(|envelope| claimed.contains(&(envelope.project_id, envelope.envelope_id)));
         Ok(Claimed { envelopes })
     }
 

@@ -56,8 +56,8 @@ pub(crate) struct StoredRules {
 pub(crate) trait Statements: Send {
     /// Reads settings that stay as they are until the transaction ends.
     async fn lock_rules(&mut self, projects: &[i32]) -> Result<Vec<StoredRules>, StoreError>;
-    /// Inserts receipts that are not there; answers the envelopes whose receipts it inserted.
-    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<Uuid>, StoreError>;
+    /// Inserts receipts that are not there; answers the keys of those it inserted.
+    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<(i32, Uuid)>, StoreError>;
     /// Which of these events of one day are stored.
     async fn stored_events(&mut self, day: i32, keys: &[(i32, Uuid)])
     -> Result<Vec<(i32, Uuid)>, StoreError>;

@@ -20,7 +20,7 @@ pub(crate) struct CommitTx {
 
 impl CommitTx {
     pub(crate) async fn begin(store: &PgStore) -> Result<Self, StoreError> {
-        Ok(Self { tx: store.pool.begin().await? })
+        Ok(Self { tx: store.writers.begin().await? })
     }
 
     async fn write_sessions(
@@ -159,19 +159,18 @@ impl Statements for CommitTx {
         rows.into_iter().map(|row| row.read(parse_zone)).collect()
     }
 
-    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<Uuid>, StoreError> {
-        let rows: Vec<(Uuid,)> = sqlx::query_as(
+    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<(i32, Uuid)>, StoreError> {
+        Ok(sqlx::query_as(
             "insert into envelope_receipt (project_id, envelope_id, received, received_hour)
              select * from unnest($1::int[], $2::uuid[], $3::int[], $4::timestamptz[])
-             on conflict do nothing returning envelope_id",
+             on conflict do nothing returning project_id, envelope_id",
         )
         .bind(envelopes.iter().map(|row| row.project_id).collect::<Vec<_>>())
         .bind(envelopes.iter().map(|row| row.envelope_id).collect::<Vec<_>>())
         .bind(envelopes.iter().map(|row| rows::count(row.received)).collect::<Vec<_>>())
         .bind(envelopes.iter().map(|row| Ms(UnixMs::utc_hour(row.received_at))).collect::<Vec<_>>())
         .fetch_all(&mut *self.tx)
-        .await?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
+        .await?)
     }
 
     async fn stored_events(

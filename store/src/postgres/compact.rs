@@ -19,7 +19,7 @@ pub(crate) struct CompactTx {
 impl CompactTx {
     /// `None` where another compactor is at work.
     pub(crate) async fn begin(store: &PgStore) -> Result<Option<Self>, StoreError> {
-        let mut tx = store.pool.begin().await?;
+        let mut tx = store.writers.begin().await?;
         let (alone,): (bool,) = sqlx::query_as("select pg_try_advisory_xact_lock($1, 0)")
             .bind(Lock::Compact as i32)
             .fetch_one(&mut *tx)
@@ -45,7 +45,7 @@ pub(crate) fn key_columns<'k>(
 impl CompactStatements for CompactTx {
     async fn take_deltas(&mut self, deltas_max: i64) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
         Ok(sqlx::query_as(
-            "delete from rollup_delta where ctid = any(array(select ctid from rollup_delta limit $1))
+            "delete from rollup_delta where ctid = any(array(select ctid from rollup_delta order by id limit $1))
              returning project_id, payload",
         )
         .bind(deltas_max)

@@ -26,7 +26,7 @@ impl CommitTx {
 static RECEIPTS: MultiRow = MultiRow::new(
     "insert into envelope_receipt (project_id, envelope_id, received, received_hour) values",
     4,
-    "on conflict do nothing returning envelope_id",
+    "on conflict do nothing returning project_id, envelope_id",
 );
 
 static EVENTS: MultiRow = MultiRow::new(
@@ -36,11 +36,8 @@ static EVENTS: MultiRow = MultiRow::new(
     "",
 );
 
-static STORED_EVENTS: MultiRow = MultiRow::new(
-    "select project_id, id from event where (project_id, day, id) in (values",
-    3,
-    ")",
-);
+static STORED_EVENTS: MultiRow =
+    MultiRow::new("select project_id, id from event where (project_id, day, id) in (values", 3, ")");
 
 macro_rules! sessions {
     ($after:expr) => {
@@ -67,11 +64,8 @@ static SESSIONS_UPDATE: MultiRow = sessions!(
         source = excluded.source, browser = excluded.browser, os = excluded.os, device = excluded.device"
 );
 
-static SESSIONS_BY_KEY: MultiRow = MultiRow::new(
-    "select * from session where (project_id, session_id) in (values",
-    2,
-    ")",
-);
+static SESSIONS_BY_KEY: MultiRow =
+    MultiRow::new("select * from session where (project_id, session_id) in (values", 2, ")");
 
 static TABS_INSERT_MISSING: MultiRow = MultiRow::new(
     "insert into tab_ledger (project_id, tab_id, first_at, last_at, seen) values",
@@ -86,17 +80,11 @@ static TABS_UPDATE: MultiRow = MultiRow::new(
         set first_at = excluded.first_at, last_at = excluded.last_at, seen = excluded.seen",
 );
 
-static TABS_BY_KEY: MultiRow = MultiRow::new(
-    "select * from tab_ledger where (project_id, tab_id) in (values",
-    2,
-    ")",
-);
+static TABS_BY_KEY: MultiRow =
+    MultiRow::new("select * from tab_ledger where (project_id, tab_id) in (values", 2, ")");
 
-static IDENTIFICATIONS_BY_KEY: MultiRow = MultiRow::new(
-    "select * from person_alias where (project_id, visitor_id) in (values",
-    2,
-    ")",
-);
+static IDENTIFICATIONS_BY_KEY: MultiRow =
+    MultiRow::new("select * from person_alias where (project_id, visitor_id) in (values", 2, ")");
 
 static KEEP_EARLIEST: MultiRow = MultiRow::new(
     "insert into person_alias (project_id, visitor_id, event_id, occurred_at, user_id) values",
@@ -106,11 +94,7 @@ static KEEP_EARLIEST: MultiRow = MultiRow::new(
         where (excluded.occurred_at, excluded.event_id) < (person_alias.occurred_at, person_alias.event_id)",
 );
 
-static DELTAS: MultiRow = MultiRow::new(
-    "insert into rollup_delta (project_id, payload) values",
-    2,
-    "",
-);
+static DELTAS: MultiRow = MultiRow::new("insert into rollup_delta (project_id, payload) values", 2, "");
 
 /// Binds a session's columns, in the order in which both statements name them.
 macro_rules! bind_session {
@@ -171,8 +155,8 @@ impl Statements for CommitTx {
         Ok(rules)
     }
 
-    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<Uuid>, StoreError> {
-        let rows: Vec<(Uuid,)> = RECEIPTS
+    async fn insert_receipts(&mut self, envelopes: &[&EnvelopeRow]) -> Result<Vec<(i32, Uuid)>, StoreError> {
+        RECEIPTS
             .fetch(&mut self.tx, envelopes, |query, row| {
                 query
                     .bind(row.project_id)
@@ -180,8 +164,7 @@ impl Statements for CommitTx {
                     .bind(rows::count(row.received))
                     .bind(Ms(row.received_at.utc_hour()))
             })
-            .await?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
+            .await
     }
 
     async fn stored_events(

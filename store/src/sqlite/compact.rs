@@ -101,7 +101,11 @@ impl CompactStatements for CompactTx {
         };
         let rows: Vec<(i16, Ms, String, Vec<u8>)> = statement
             .fetch(&mut self.tx, keys, |query, key| {
-                query.bind(project_id).bind(key.dimension.code()).bind(Ms(key.bucket)).bind(key.value.as_str())
+                query
+                    .bind(project_id)
+                    .bind(key.dimension.code())
+                    .bind(Ms(key.bucket))
+                    .bind(key.value.as_str())
             })
             .await?;
         let keyed = rows.into_iter().filter_map(|(code, bucket, value, sketch)| {

@@ -62,7 +62,11 @@ impl SqliteStore {
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(MIGRATIONS.run(&self.writer).await?)
+        // In one transaction that is a writer's from the start: SQLite has no lock of its own for migrations, and
+        // of two processes that begin at once one has to wait. (`run` on a connection makes no Send future.)
+        let mut tx = self.begin_write().await?;
+        MIGRATIONS.run_direct(None, &mut *tx, false).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Begins a transaction that is a writer's from its first statement: one that becomes a writer half-way
