@@ -125,14 +125,15 @@ impl Store {
         let mut rows: BTreeMap<RollupKey, RollupCounts> = BTreeMap::new();
         let mut last = (i16::MIN, Ms(tallymark_protocol::UnixMs(0)), String::new());
         loop {
-            let page: Vec<StoredRow> = on_both!(self, read, |pool| sqlx::query_as(AssertSqlSafe(sql.as_str()))
-                .bind(project_id)
-                .bind(last.0)
-                .bind(last.1)
-                .bind(&last.2)
-                .bind(i64::from(PAGE))
-                .fetch_all(pool)
-                .await?);
+            let page: Vec<StoredRow> =
+                on_both!(self, read, |pool| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+                    .bind(project_id)
+                    .bind(last.0)
+                    .bind(last.1)
+                    .bind(&last.2)
+                    .bind(i64::from(PAGE))
+                    .fetch_all(pool)
+                    .await?);
             let Some(row) = page.last() else { return Ok(rows) };
             last = (row.dimension, row.bucket, row.value.clone());
             for row in page {

@@ -15,8 +15,10 @@ const FIRST_DAY: i32 = -719_162;
 
 from_rows!(EventRow, |row| {
     let props: Option<String> = row.try_get("props")?;
-    let unreadable =
-        |source: serde_json::Error| sqlx::Error::ColumnDecode { index: "event.props".to_owned(), source: source.into() };
+    let unreadable = |source: serde_json::Error| sqlx::Error::ColumnDecode {
+        index: "event.props".to_owned(),
+        source: source.into(),
+    };
     Ok(EventRow {
         project_id: row.try_get("project_id")?,
         day: row.try_get::<Day, _>("day")?.0,
@@ -51,7 +53,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<EventRow>, StoreError> {
         let (day, id) = last.unwrap_or((FIRST_DAY, Uuid::nil()));
-        on_both!(self, read, |pool| Ok(sqlx::query_as(
+        on_both!(self, read, |pool| {
+            Ok(sqlx::query_as(
             "select project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms, name, user_id,
                 url, hostname, path, title, referrer, category, event_source, cast(props as text) as props
              from event where project_id = $1 and (day, id) > ($2, $3) order by day, id limit $4",
@@ -61,7 +64,8 @@ impl Store {
         .bind(id)
         .bind(i64::from(limit))
         .fetch_all(pool)
-        .await?))
+        .await?)
+        })
     }
 
     /// At most `limit` sessions of a project behind the key `last`, in the order of their ids.
@@ -114,14 +118,16 @@ impl Store {
         last: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Identification>, StoreError> {
-        on_both!(self, read, |pool| Ok(sqlx::query_as(
+        on_both!(self, read, |pool| {
+            Ok(sqlx::query_as(
             "select * from person_alias where project_id = $1 and visitor_id > $2 order by visitor_id limit $3",
         )
         .bind(project_id)
         .bind(last.unwrap_or(Uuid::nil()))
         .bind(i64::from(limit))
         .fetch_all(pool)
-        .await?))
+        .await?)
+        })
     }
 
     /// What receipts say was received, by UTC hour of receipt. Receipts are kept for some weeks.

@@ -1,0 +1,100 @@
+//! Making the schema, and the days of events.
+
+use std::time::Duration;
+
+use tallymark_store::{Kind, Store, StoreError};
+use tallymark_tests::databases::{TestStore, on_empty_postgres, on_empty_sqlite};
+use tallymark_tests::on_both_stores;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::traffic::{RECEIVED, commit, envelope, ms, pageview, project};
+
+on_both_stores!(
+    days_are_made_once_however_many_ask,
+    an_event_of_a_day_that_is_not_there_waits_for_it,
+    the_first_and_the_last_accepted_day_take_events,
+    a_project_in_no_time_zone_is_not_created,
+);
+
+async fn days_are_made_once_however_many_ask(test: TestStore) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for asker in 0..16 {
+        let test = test.clone();
+        tasks.spawn(async move { test.ensure_days(ms(RECEIVED), &[20_000 + asker, 20_000]).await });
+    }
+    // Fewer seconds than a pool waits: askers must not need each other's connections.
+    while let Some(done) = timeout(Duration::from_secs(4), tasks.join_next()).await? {
+        done??;
+    }
+    test.ensure_days(ms(RECEIVED), &[20_000]).await?;
+    if test.kind() == Kind::Postgres {
+        let partitions = "select count(*) from pg_inherits where inhparent = 'event'::regclass";
+        assert_eq!(test.sql().await?.number(partitions).await?, 34 + 16);
+    }
+    Ok(())
+}
+
+async fn an_event_of_a_day_that_is_not_there_waits_for_it(test: TestStore) -> anyhow::Result<()> {
+    let project = project(&test, "UTC").await;
+    let sent = envelope(project, 1, &[pageview(1, "2026-10-27T10:05:00Z")]);
+    let batch = tallymark_store::Batch { envelopes: vec![sent.clone()] };
+    let early = tallymark_processor::commit(&test, &batch).await;
+    match test.kind() {
+        Kind::Postgres => assert!(matches!(early, Err(StoreError::Unavailable(_))), "{early:?}"),
+        Kind::Sqlite => assert_eq!(early?.accepted, 1),
+    }
+    commit(&test, [sent]).await?;
+    assert_eq!(tallymark_tests::oracle::raw_rows(&test, project).await?.events.len(), 1);
+    Ok(())
+}
+
+async fn the_first_and_the_last_accepted_day_take_events(test: TestStore) -> anyhow::Result<()> {
+    let project = project(&test, "UTC").await;
+    test.ensure_days(ms(RECEIVED), &[]).await?;
+    let events = [pageview(1, "2026-09-27T00:00:00Z"), pageview(2, "2026-10-30T23:59:59.999Z")];
+    let batch = tallymark_store::Batch { envelopes: vec![envelope(project, 1, &events)] };
+    assert_eq!(tallymark_processor::commit(&test, &batch).await?.accepted, 2);
+    Ok(())
+}
+
+async fn a_project_in_no_time_zone_is_not_created(test: TestStore) -> anyhow::Result<()> {
+    let new = tallymark_store::NewProject {
+        name: "shop".to_owned(),
+        time_zone: "Europe/Atlantis".to_owned(),
+        sketch_key: [7; 16],
+        write_key: "wk_0123456789abcdefghijklmn".to_owned(),
+        created_at: ms(RECEIVED),
+    };
+    assert!(test.create_project(&new).await.is_err());
+    assert!(test.projects().await?.is_empty());
+    Ok(())
+}
+
+async fn migrating_at_once_and_again_is_harmless(test: TestStore) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let other = Store::open(&test.address).await?; // as another process would
+        tasks.spawn(async move {
+            let migrated = other.migrate().await;
+            other.close().await;
+            migrated
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    test.migrate().await?;
+    assert!(test.projects().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn migrating_at_once_and_again_is_harmless_on_sqlite() {
+    on_empty_sqlite(migrating_at_once_and_again_is_harmless).await;
+}
+
+#[tokio::test]
+async fn migrating_at_once_and_again_is_harmless_on_postgres() {
+    on_empty_postgres(migrating_at_once_and_again_is_harmless).await;
+}
