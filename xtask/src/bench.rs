@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: measurements, against servers of their own where they need some.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 
@@ -45,7 +45,7 @@ pub(crate) fn bench(name: &str) -> anyhow::Result<ExitCode> {
     install_postgres()?;
     let arguments = ["bench", "--package", bench.package, "--bench", bench.name];
     step("compiling in release mode", || {
-        run(tied("cargo", Signal::Term, None)?.args(arguments).arg("--no-run").current_dir(root()?))
+        run(Command::new("cargo").args(arguments).arg("--no-run").current_dir(root()?))
     })?;
     catch_signals()?;
     let postgres = Postgres::start(Durability::Full)?;

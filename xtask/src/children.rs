@@ -4,6 +4,7 @@
 //! Each runs in a process group of its own. So the terminal's Ctrl-C reaches us alone, we stop everything in the
 //! right order, and nothing that a program started itself stays behind.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -13,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// How often a wait looks again.
@@ -21,6 +22,9 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How long a program may take to end by itself before it is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long until a signal that may be missed is sent again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long what a program left behind may take to end.
 const STRAGGLERS: Duration = Duration::from_secs(5);
@@ -101,19 +105,20 @@ fn sleep() {
 ///
 /// # Errors
 /// When another user is wanted and `setpriv` is missing: only it changes the user and keeps the tie.
-pub(crate) fn tied(program: &str, signal: Signal, user: Option<&str>) -> anyhow::Result<Command> {
+pub(crate) fn tied(
+    program: impl AsRef<OsStr>,
+    signal: Signal,
+    user: Option<&str>,
+) -> anyhow::Result<Command> {
     if !can_tie() {
-        anyhow::ensure!(
-            user.is_none(),
-            "setpriv (of util-linux) is needed to run `{program}` as another user"
-        );
+        ensure!(user.is_none(), "setpriv (of util-linux) is needed to run programs as another user");
         return Ok(Command::new(program));
     }
     let mut command = Command::new("setpriv");
     if let Some(user) = user {
         command.args(["--reuid", user, "--regid", user, "--init-groups"]);
     }
-    command.args(["--pdeathsig", signal.name(), program]);
+    command.args(["--pdeathsig", signal.name()]).arg(program);
     Ok(command)
 }
 
@@ -193,17 +198,27 @@ impl Running {
     }
 
     fn stop(&mut self) {
-        if !self.ended {
-            signal_group(&self.child, self.ends_by);
-            if !within(PATIENCE, || self.poll().is_ok_and(|status| status.is_some())) {
-                eprintln!("  {} does not end: killing it", self.name);
-                signal_group(&self.child, Signal::Kill);
-                // A killed process ends; an error here would mean that somebody else waited for it.
-                let _ = self.child.wait();
-                self.ended = true;
-            }
+        if !self.ended && !self.ends_within(PATIENCE) {
+            eprintln!("  {} does not end: killing it", self.name);
+            signal_group(&self.child, Signal::Kill);
+            // A killed process ends; an error here would mean that somebody else waited for it.
+            let _ = self.child.wait();
+            self.ended = true;
         }
         self.stop_stragglers();
+    }
+
+    fn ends_within(&mut self, limit: Duration) -> bool {
+        signal_group(&self.child, self.ends_by);
+        let mut again = Instant::now() + AGAIN;
+        within(limit, || {
+            // A shell's background jobs ignore it until they have a handler: one that has just started may miss it.
+            if self.ends_by == Signal::Quit && Instant::now() > again {
+                signal_group(&self.child, self.ends_by);
+                again += AGAIN;
+            }
+            self.poll().is_ok_and(|status| status.is_some())
+        })
     }
 
     /// Stops what the ended program left behind, and waits until its lines are read.

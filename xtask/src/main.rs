@@ -14,6 +14,7 @@ mod children;
 mod product;
 mod run;
 mod scratch;
+mod serve;
 mod services;
 mod setup;
 mod size;
@@ -27,6 +28,9 @@ Build and development automation. What is missing is installed first, where that
 Usage: cargo xtask COMMAND
 
 To see it work:
+  serve [--full]     Build it and show the demo: one process, with everything embedded in tallymark-data/.
+                     --full: a collector and a processor over a private Redis and PostgreSQL, all gone at the end.
+                     Further options go to tallymark: cargo xtask serve --listen 127.0.0.1:9000
   build              Build the tracker and, around it, the server: target/release/tallymark
 
 To change it:
@@ -65,6 +69,7 @@ fn dispatch(arguments: &[&str]) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ["build"] => product::build().map(|_| ExitCode::SUCCESS),
+        ["serve", options @ ..] => serve::serve(options),
         ["test", selection @ ..] => test::test(selection),
         ["bench"] => {
             bench::list();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::children::{Running, Signal, pause, tied};
-use crate::run::{exists, run, step};
+use crate::run::{exists, step};
 use crate::scratch::Scratch;
 use crate::setup::{Needed, apt_install, is_root};
 
@@ -105,11 +105,13 @@ impl Postgres {
 }
 
 fn init_database(programs: &Path, data: &Path, user: Option<&str>, log: &Path) -> anyhow::Result<()> {
-    let mut command = tied(&programs.join("initdb").display().to_string(), Signal::Term, user)?;
+    let mut command = tied(programs.join("initdb"), Signal::Term, user)?;
     command.arg("--pgdata").arg(data).args(["--username", ROLE, "--auth", "trust", "--no-sync"]);
     command.args(["--encoding", "UTF8", "--locale", "C"]).current_dir("/");
     log_to(&mut command, log)?;
-    run(&mut command).map_err(|error| error.context(tail(log)))
+    let status = command.status().context("cannot start initdb")?;
+    ensure!(status.success(), "initdb ended with {status}; {}", tail(log));
+    Ok(())
 }
 
 fn postgres_command(
@@ -119,7 +121,7 @@ fn postgres_command(
     user: Option<&str>,
     durability: Durability,
 ) -> anyhow::Result<Command> {
-    let mut command = tied(&programs.join("postgres").display().to_string(), Signal::Quit, user)?;
+    let mut command = tied(programs.join("postgres"), Signal::Quit, user)?;
     command.arg("-D").arg(data).current_dir("/");
     let port = format!("port={port}");
     // No Unix socket: its path would be limited in length, and nobody asks for it.

@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 
 use crate::children::{Running, Signal, catch_signals, tied};
 use crate::run::{run, step};
+use crate::serve::configuration;
 use crate::services::{self, Durability, Postgres, Redis};
 use crate::setup::{Needed, npm_ci};
 use crate::{product, root, tracker};
@@ -135,18 +136,17 @@ fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
     }
     // With `--tests`, as `cargo test` does it: dependencies are built once, with the same features.
     step("compiling the tests", || {
-        let mut cargo = cargo("build")?;
-        run(cargo.args(selection.cargo_options()).args(["--bins", "--tests"]))
+        run(build()?.args(selection.cargo_options()).args(["--bins", "--tests"]))
     })?;
     if whole && !selection.is_everything() {
-        step("compiling the product", || run(cargo("build")?.args(["--package", "tallymark"])))?;
+        step("compiling the product", || run(build()?.args(["--package", "tallymark"])))?;
     }
     Ok(())
 }
 
-fn cargo(subcommand: &str) -> anyhow::Result<Command> {
-    let mut cargo = tied("cargo", Signal::Term, None)?;
-    cargo.arg(subcommand).current_dir(root()?);
+fn build() -> anyhow::Result<Command> {
+    let mut cargo = Command::new("cargo");
+    cargo.arg("build").current_dir(root()?);
     Ok(cargo)
 }
 
@@ -156,8 +156,11 @@ fn debug_product() -> anyhow::Result<PathBuf> {
 
 /// Runs `cargo test`, shows what it says as it comes, and counts.
 fn cargo_test(options: &[&str], rest: &[&str], variables: &[(&str, String)]) -> anyhow::Result<Tally> {
-    let mut cargo = cargo("test")?;
-    cargo.args(options).arg("--no-fail-fast").args(rest);
+    let mut cargo = tied("cargo", Signal::Term, None)?;
+    cargo.current_dir(root()?).arg("test").args(options).arg("--no-fail-fast").args(rest);
+    for name in configuration() {
+        cargo.env_remove(name);
+    }
     cargo.envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped());
     let mut running = Running::start("cargo test", &mut cargo, Signal::Term)?;
     let (send, receive) = mpsc::channel();
