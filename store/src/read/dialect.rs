@@ -128,8 +128,12 @@ impl Sql {
         }
     }
 
-    /// Adds the condition that rows happened in the plan's range.
+    /// Adds the condition that rows happened in the plan's range. Where SQLite visits the buckets they are the
+    /// condition: with both it may search by the range and walk through all of it once for each bucket.
     pub(crate) fn push_range(&mut self, plan: &Plan, at: &str) {
+        if self.dialect == Dialect::Sqlite && plan.is_bucketed() {
+            return;
+        }
         let (from, to) = (self.bind(Value::At(plan.from())), self.bind(Value::At(plan.to())));
         self.push(&format!(" and {at} >= {from} and {at} < {to}"));
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::Row;
-use tallymark_protocol::UnixMs;
+use tallymark_protocol::{HOUR_MS, UnixMs};
 use uuid::Uuid;
 
 use super::GROUPS_MAX;
@@ -29,6 +29,7 @@ struct StoredRollup {
     bucket: UnixMs,
     value: String,
     counts: Counts,
+    visitors: i64,
     sketch: Option<Vec<u8>>,
 }
 
@@ -43,6 +44,7 @@ from_rows!(StoredRollup, |row| Ok(StoredRollup {
         duration_ms: row.try_get("duration_ms")?,
         engaged_ms: row.try_get("engaged_ms")?,
     },
+    visitors: row.try_get("visitors")?,
     sketch: row.try_get("sketch")?,
 }));
 
@@ -53,16 +55,27 @@ type RowKey = (Grain, UnixMs, String);
 struct Folded<'p> {
     rollup: &'p RollupPlan<'p>,
     stale: HashSet<RowKey>,
-    groups: BTreeMap<(usize, String), (Counts, Sketch)>,
+    /// Rows of earlier buckets are whole groups that no delta adds to: their visitors are counted already.
+    sketches_from: UnixMs,
+    groups: BTreeMap<(usize, String), Summed>,
+}
+
+#[derive(Default)]
+struct Summed {
+    counts: Counts,
+    sketch: Sketch,
+    /// Counted without a sketch.
+    visitors: u64,
 }
 
 /// Reads the plan's groups.
 pub(crate) async fn read(snapshot: &mut Snapshot, rollup: &RollupPlan<'_>) -> Result<Vec<Group>, ReadError> {
-    let mut folded = Folded { rollup, stale: HashSet::new(), groups: BTreeMap::new() };
+    let sketches_from = if rollup.is_row_by_row() { rollup.plan.to() } else { rollup.plan.from() };
+    let mut folded = Folded { rollup, stale: HashSet::new(), sketches_from, groups: BTreeMap::new() };
     let deltas = pending(snapshot, rollup.plan.project_id).await?;
     folded.take_deltas(&deltas)?;
     for (grain, from, to) in route::runs(&rollup.segments) {
-        let sql = rollup.rows_sql(Sql::new(snapshot.dialect()), grain, from, to);
+        let sql = rollup.rows_sql(Sql::new(snapshot.dialect()), grain, (from, to), folded.sketches_from);
         snapshot.fetch(sql, |row: StoredRollup| folded.take_row(grain, row)).await?;
     }
     for (grain, bucket, value) in std::mem::take(&mut folded.stale) {
@@ -96,13 +109,41 @@ pub(crate) async fn pending(snapshot: &mut Snapshot, project_id: i32) -> Result<
 }
 
 impl RollupPlan<'_> {
-    fn rows_sql(&self, mut sql: Sql, grain: Grain, from: UnixMs, to: UnixMs) -> Sql {
-        let sketch = if self.plan.wants(Measure::Visitors) { "sketch" } else { "null" };
+    /// Whether each group is made of one row: then sketches need not be read where nothing is added to them.
+    fn is_row_by_row(&self) -> bool {
+        /// Longer than a day of any zone, shorter than two.
+        const DAY_HOURS_MAX: i64 = 30;
+        let one_row = |segment: &Segment| {
+            let hours_max = match segment.grain {
+                Grain::Hour => 1,
+                Grain::Day => DAY_HOURS_MAX,
+            };
+            segment.to.0 - segment.from.0 <= hours_max * HOUR_MS
+        };
+        let by_value = !self.plan.dimensions.is_empty() || self.dimension == Dimension::Total;
+        let apart = self.segments.windows(2).all(|pair| pair[0].bucket != pair[1].bucket);
+        by_value && apart && self.segments.iter().all(one_row)
+    }
+
+    fn rows_sql(
+        &self,
+        mut sql: Sql,
+        grain: Grain,
+        (from, to): (UnixMs, UnixMs),
+        sketches_from: UnixMs,
+    ) -> Sql {
+        let sketch = if self.plan.wants(Measure::Visitors) {
+            let sketches_from = sql.bind(Value::At(sketches_from));
+            format!("case when bucket >= {sketches_from} then sketch end")
+        } else {
+            "null".to_owned()
+        };
         let project = sql.bind(Value::Int(self.plan.project_id));
         let dimension = sql.bind(Value::Int(i32::from(self.dimension.code())));
         let (from, to) = (sql.bind(Value::At(from)), sql.bind(Value::At(to)));
         sql.push(&format!(
-            "select bucket, value, pageviews, events, sessions, bounces, duration_ms, engaged_ms, {sketch} as sketch
+            "select bucket, value, pageviews, events, sessions, bounces, duration_ms, engaged_ms, visitors,
+             {sketch} as sketch
              from {} r where project_id = {project} and dimension = {dimension}
              and bucket >= {from} and bucket < {to}",
             grain.table()
@@ -153,11 +194,12 @@ impl Folded<'_> {
         for (buckets, _, value, delta) in rows() {
             for (grain, at) in places(buckets) {
                 let Some(bucket) = rollup.bucket_of(grain, at) else { continue };
+                self.sketches_from = self.sketches_from.min(at);
                 let doubtful = self.is_stale(grain, at, value);
-                let (counts, visitors) = self.slot(bucket, value)?;
-                counts.add(&delta.counts);
+                let sum = self.slot(bucket, value)?;
+                sum.counts.add(&delta.counts);
                 if !doubtful {
-                    visitors.merge(&delta.visitors);
+                    sum.sketch.merge(&delta.visitors);
                 }
             }
         }
@@ -167,15 +209,18 @@ impl Folded<'_> {
     fn take_row(&mut self, grain: Grain, row: StoredRollup) -> Result<(), ReadError> {
         let Some(bucket) = self.rollup.bucket_of(grain, row.bucket) else { return Ok(()) };
         let doubtful = self.is_stale(grain, row.bucket, &row.value);
-        let (counts, visitors) = self.slot(bucket, &row.value)?;
-        counts.add(&row.counts);
-        if let Some(bytes) = row.sketch.filter(|_| !doubtful) {
+        let counted = row.bucket < self.sketches_from;
+        let sum = self.slot(bucket, &row.value)?;
+        sum.counts.add(&row.counts);
+        if counted {
+            sum.visitors += row.visitors.cast_unsigned();
+        } else if let Some(bytes) = row.sketch.filter(|_| !doubtful) {
             let sketch = Sketch::from_bytes(&bytes).ok_or_else(|| StoreError::Corrupt {
                 table: grain.table(),
                 column: "sketch",
                 detail: format!("the row of {:?} at {}", row.value, row.bucket.0),
             })?;
-            visitors.merge(&sketch);
+            sum.sketch.merge(&sketch);
         }
         Ok(())
     }
@@ -189,7 +234,7 @@ impl Folded<'_> {
     ) -> Result<(), ReadError> {
         let hash = self.rollup.hasher.hash(visitor_id);
         let Some(bucket) = self.rollup.bucket_of(grain, at) else { return Ok(()) };
-        self.slot(bucket, value)?.1.insert(hash);
+        self.slot(bucket, value)?.sketch.insert(hash);
         Ok(())
     }
 
@@ -197,7 +242,7 @@ impl Folded<'_> {
         !self.stale.is_empty() && self.stale.contains(&(grain, at, value.to_owned()))
     }
 
-    fn slot(&mut self, bucket: usize, value: &str) -> Result<&mut (Counts, Sketch), ReadError> {
+    fn slot(&mut self, bucket: usize, value: &str) -> Result<&mut Summed, ReadError> {
         let group = self.rollup.group(bucket, value);
         if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&group) {
             return Err(ReadError::TooManyGroups(GROUPS_MAX));
@@ -207,13 +252,13 @@ impl Folded<'_> {
 
     fn into_groups(self) -> Vec<Group> {
         let by_value = !self.rollup.plan.dimensions.is_empty();
-        let groups = self.groups.into_iter().filter(|(_, (counts, _))| !counts.is_zero());
+        let groups = self.groups.into_iter().filter(|(_, sum)| !sum.counts.is_zero());
         groups
-            .map(|((bucket, value), (counts, visitors))| Group {
+            .map(|((bucket, value), sum)| Group {
                 bucket,
                 values: if by_value { vec![value] } else { Vec::new() },
-                visitors: visitors.estimate(),
-                counts,
+                visitors: sum.visitors + sum.sketch.estimate(),
+                counts: sum.counts,
             })
             .collect()
     }
