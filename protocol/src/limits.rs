@@ -31,6 +31,10 @@ pub const URL_BYTES_MAX: usize = 2_048;
 /// A page's path as a rollup's value is cut here: an index entry of PostgreSQL holds 2,704 bytes.
 pub const PATH_BYTES_MAX: usize = 512;
 
+/// Hosts longer than this are none: DNS knows no longer name. A host in another script grows when it is
+/// encoded, beyond the URL that it came in and beyond what an index entry holds.
+pub const HOST_BYTES_MAX: usize = 253;
+
 /// Titles are cut here; they are shown, never keyed.
 pub const TITLE_BYTES_MAX: usize = 512;
 

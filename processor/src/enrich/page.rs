@@ -14,7 +14,7 @@ pub(super) struct Page {
 pub(super) fn parse(url: &str) -> Page {
     match Url::parse(url) {
         Ok(url) => {
-            Page { hostname: url.host_str().map(str::to_owned), path: Some(bounded(url.path()).to_owned()) }
+            Page { hostname: host(&url).map(str::to_owned), path: Some(bounded(url.path()).to_owned()) }
         }
         Err(_) if url.starts_with('/') => {
             let end = url.find(['?', '#']).unwrap_or(url.len());
@@ -22,6 +22,11 @@ pub(super) fn parse(url: &str) -> Page {
         }
         Err(_) => Page::default(),
     }
+}
+
+/// The URL's host, if there can be one of this name.
+pub(super) fn host(url: &Url) -> Option<&str> {
+    url.host_str().filter(|host| host.len() <= limits::HOST_BYTES_MAX)
 }
 
 fn bounded(path: &str) -> &str {

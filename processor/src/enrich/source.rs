@@ -2,10 +2,12 @@
 
 use url::Url;
 
+use super::page;
+
 /// The source that a referrer names; `None` for a referrer within the site, or one that names no host.
 pub(super) fn of(referrer: &str, hostname: Option<&str>) -> Option<String> {
     let url = Url::parse(referrer).ok()?;
-    let source = bare(url.host_str()?);
+    let source = bare(page::host(&url)?);
     (!source.is_empty() && hostname.map(bare) != Some(source)).then(|| source.to_owned())
 }
 
