@@ -54,12 +54,12 @@ impl Refusal {
             Self::MissingWriteKey => (
                 StatusCode::UNAUTHORIZED,
                 "missing_write_key",
-                "add ?write_key=wk_… to the URL; `tallymark write-key list` shows a project's keys",
+                "add ?write_key=wk_… to the URL; `tallymark project list` shows a project's keys",
             ),
             Self::UnknownWriteKey => (
                 StatusCode::UNAUTHORIZED,
                 "unknown_write_key",
-                "copy the key from the project's script tag, or from `tallymark write-key list`",
+                "copy the key from the project's script tag, or from `tallymark project list`",
             ),
             Self::MalformedBody { .. } => (
                 StatusCode::BAD_REQUEST,

@@ -144,7 +144,7 @@ async fn no_key_and_an_unknown_key_are_401() {
     assert_answer!(none.send().await.unwrap(), 401, {
         "error": "missing_write_key",
         "detail": "the request names no project: it carries no write key",
-        "hint": "add ?write_key=wk_… to the URL; `tallymark write-key list` shows a project's keys",
+        "hint": "add ?write_key=wk_… to the URL; `tallymark project list` shows a project's keys",
     });
     for unknown in ["wk_nmlkjihgfedcba9876543210", "nonsense"] {
         let request =
@@ -152,7 +152,7 @@ async fn no_key_and_an_unknown_key_are_401() {
         assert_answer!(request.send().await.unwrap(), 401, {
             "error": "unknown_write_key",
             "detail": "no project has this write key",
-            "hint": "copy the key from the project's script tag, or from `tallymark write-key list`",
+            "hint": "copy the key from the project's script tag, or from `tallymark project list`",
         });
     }
     assert!(world.queued().await.is_empty());

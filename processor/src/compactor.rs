@@ -5,18 +5,24 @@ use std::time::Duration;
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
-/// Between two runs. Reads fold what is not compacted yet, so this bounds their extra work, not their
+/// Between two runs, at least. Reads fold what is not compacted yet, so this bounds their extra work, not their
 /// freshness.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// After a run that took long, this many times as long: the compactor takes at most a tenth of the time, and
+/// folds more at once the more there is to do.
+const REST: u32 = 9;
+/// What reads should have to fold at most.
+const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
     loop {
+        let started = tokio::time::Instant::now();
         let wait = match store.compact_all().await {
             Ok(compacted) => {
                 if compacted.deltas > 0 {
                     tracing::debug!(deltas = compacted.deltas, rows = compacted.rows, "compacted");
                 }
-                INTERVAL
+                (started.elapsed() * REST).clamp(INTERVAL, INTERVAL_MAX)
             }
             Err(error) if error.is_conflict() => Duration::ZERO,
             Err(error) => {

@@ -43,6 +43,10 @@ impl Default for ProcessorConfig {
 const PREPARED_MAX: usize = 1;
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Commits under way at once: while the database works on one, the rows of another are encoded. No result depends
+/// on their order. SQLite has one writer, and takes them in turn.
+pub const PARALLEL_COMMITS: usize = 2;
+
 /// Moves envelopes from the queue into the store.
 #[derive(Clone)]
 pub struct Processor {
@@ -119,21 +123,30 @@ impl Processor {
 
     async fn commit(self, mut ready: mpsc::Receiver<Prepared>, shutdown: CancellationToken) {
         let mut ready_days: HashSet<i32> = HashSet::new();
+        let mut under_way = JoinSet::new();
         loop {
+            if under_way.len() >= PARALLEL_COMMITS {
+                under_way.join_next().await;
+                continue;
+            }
             let batch = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 batch = ready.recv() => batch,
             };
-            let Some(batch) = batch else { return };
+            let Some(batch) = batch else { break };
             if batch.days.iter().any(|day| !ready_days.contains(day)) {
                 match self.store.ensure_days((self.now)(), &batch.days).await {
                     Ok(()) => ready_days.extend(&batch.days),
                     Err(error) => tracing::warn!(%error, "could not make sure of a batch's days"), // the commit waits
                 }
             }
-            settle(&self.store, &*self.queue, batch, &shutdown).await;
+            let (processor, shutdown) = (self.clone(), shutdown.clone());
+            under_way.spawn(async move {
+                settle(&processor.store, &*processor.queue, batch, &shutdown).await;
+            });
         }
+        under_way.join_all().await; // a commit is never cancelled half-way
     }
 
     async fn prepare(&self, enricher: &mut Enricher, deliveries: Vec<Delivery>) -> Prepared {

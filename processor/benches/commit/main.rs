@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sqlx::PgPool;
-use tallymark_processor::{Enricher, commit};
+use futures_util::{StreamExt, TryStreamExt};
+use tallymark_processor::{Enricher, PARALLEL_COMMITS, commit};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::QueuedEnvelope;
 use tallymark_store::{Batch, EnvelopeRow, NewProject, Store};
@@ -145,7 +146,7 @@ fn batches(envelopes: Vec<QueuedEnvelope>) -> Vec<Batch> {
     batches
 }
 
-/// Commits all batches, one after the other, with the compactor beside it as in a processor.
+/// Commits all batches with the compactor beside them, as a processor does.
 async fn committed(store: &Store, batches: &[Batch], server: Option<u32>) -> anyhow::Result<Run> {
     let stop = Arc::new(AtomicBool::new(false));
     let compacting_us = Arc::new(AtomicU64::new(0));
@@ -161,16 +162,16 @@ async fn committed(store: &Store, batches: &[Batch], server: Option<u32>) -> any
                 if last {
                     return anyhow::Ok(());
                 }
-                tokio::time::sleep(Duration::from_millis(1_000)).await;
+                let rest = (started.elapsed() * 9).clamp(Duration::from_secs(1), Duration::from_secs(10));
+                tokio::time::sleep(rest).await;
             }
         }
     };
     let (started, before) = (Instant::now(), cpu::now(server));
     let committer = async {
-        let mut events = 0;
-        for batch in batches {
-            events += commit(store, batch).await?.accepted;
-        }
+        let commits = futures_util::stream::iter(batches).map(|batch| commit(store, batch));
+        let commits = commits.buffer_unordered(PARALLEL_COMMITS).map_ok(|committed| committed.accepted);
+        let events = commits.try_fold(0, |all, accepted| async move { Ok(all + accepted) }).await?;
         stop.store(true, Ordering::Relaxed);
         anyhow::Ok((events, started.elapsed()))
     };
