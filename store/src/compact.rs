@@ -51,13 +51,15 @@ pub(crate) trait CompactStatements: Send {
         project_id: i32,
         keys: &[&RollupKey],
     ) -> Result<Vec<(RollupKey, Vec<u8>)>, StoreError>;
-    /// The visitors of the sessions that are counted in a row.
+    /// The visitors of the sessions that are counted in the rows of `values`, with the row's value: one walk over
+    /// the bucket's sessions, however many rows are asked for.
     async fn session_visitors(
         &mut self,
         grain: Grain,
         project_id: i32,
-        key: &RollupKey,
-    ) -> Result<Vec<Uuid>, StoreError>;
+        row: (Dimension, UnixMs),
+        values: &[&str],
+    ) -> Result<Vec<(Uuid, String)>, StoreError>;
     /// Adds to the rows and makes those that are missing. A row whose counts all come back to 0 stays; reads pass
     /// over it.
     async fn write(&mut self, grain: Grain, project_id: i32, rows: &[RollupWrite]) -> Result<(), StoreError>;
@@ -148,15 +150,12 @@ async fn with_visitors(
         })?;
         stored.insert(key, sketch);
     }
-    let mut hasher = None;
+    let stale: Vec<&RollupKey> = rows.iter().filter(|(_, row)| row.stale).map(|(key, _)| key).collect();
+    let mut recounted = recounted(tx, grain, project_id, &stale).await?;
     let mut writes = Vec::with_capacity(rows.len());
     for (key, delta) in rows {
         let visitors = if delta.stale {
-            let hasher = match hasher {
-                Some(hasher) => hasher,
-                None => *hasher.insert(sketch_hasher(tx, project_id).await?),
-            };
-            Some(recounted(tx, grain, project_id, &key, hasher).await?)
+            Some(recounted.remove(&key).unwrap_or_default())
         } else if delta.visitors.is_empty() {
             None
         } else if let Some(mut sketch) = stored.remove(&key) {
@@ -179,18 +178,27 @@ async fn sketch_hasher(tx: &mut dyn CompactStatements, project_id: i32) -> Resul
     Ok(VisitorHasher::new(key))
 }
 
+/// The visitors of `stale` rows, taken from sessions. A row that is not in the answer has none any more.
 async fn recounted(
     tx: &mut dyn CompactStatements,
     grain: Grain,
     project_id: i32,
-    key: &RollupKey,
-    hasher: VisitorHasher,
-) -> Result<Sketch, StoreError> {
-    let mut sketch = Sketch::default();
-    for visitor_id in tx.session_visitors(grain, project_id, key).await? {
-        sketch.insert(hasher.hash(visitor_id));
+    stale: &[&RollupKey],
+) -> Result<BTreeMap<RollupKey, Sketch>, StoreError> {
+    let mut sketches: BTreeMap<RollupKey, Sketch> = BTreeMap::new();
+    if stale.is_empty() {
+        return Ok(sketches);
     }
-    Ok(sketch)
+    let hasher = sketch_hasher(tx, project_id).await?;
+    for rows in stale.chunk_by(|a, b| (a.dimension, a.bucket) == (b.dimension, b.bucket)) {
+        let (dimension, bucket) = (rows[0].dimension, rows[0].bucket);
+        let values: Vec<&str> = rows.iter().map(|key| key.value.as_str()).collect();
+        for (visitor_id, value) in tx.session_visitors(grain, project_id, (dimension, bucket), &values).await? {
+            let key = RollupKey { dimension, bucket, value };
+            sketches.entry(key).or_default().insert(hasher.hash(visitor_id));
+        }
+    }
+    Ok(sketches)
 }
 
 impl Grain {
@@ -220,12 +228,14 @@ impl Grain {
     }
 }
 
-/// The statement that finds the visitors of a row's sessions.
+/// The statement that finds the visitors of a bucket's sessions with their values; what is added to it says which
+/// values.
 pub(crate) fn session_visitors_sql(grain: Grain, dimension: Dimension) -> String {
     let (column, bucket) = (dimension.column(), grain.session_column());
     let missing = dimension.missing().unwrap_or("");
     format!(
-        "select visitor_id from session where project_id = $1 and started_at >= $2 and started_at < $3
-         and {bucket} = $2 and coalesce({column}, '{missing}') = $4"
+        "select visitor_id, coalesce({column}, '{missing}') as value from session
+         where project_id = $1 and started_at >= $2 and started_at < $3 and {bucket} = $2
+            and coalesce({column}, '{missing}') "
     )
 }

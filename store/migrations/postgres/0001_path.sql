@@ -96,7 +96,7 @@ create table session (
     os text,
     device text,
     constraint session_key primary key (project_id, session_id)
-) with (fillfactor = 85); -- room for the updates of a session's life on its own page
+) with (fillfactor = 70); -- room for the updates of a session's life on its own page
 
 -- Reads of sessions by time, and the sessions of a bucket when its visitors are counted again.
 create index session_started on session (project_id, started_at);
@@ -109,7 +109,7 @@ create table tab_ledger (
     last_at timestamptz(3) not null,
     seen text not null,
     primary key (project_id, tab_id)
-) with (fillfactor = 85);
+) with (fillfactor = 70);
 
 -- Which person a visitor belongs to: the one of its earliest identification.
 create table person_alias (
@@ -144,11 +144,11 @@ create table rollup_hour (
     visitors bigint not null,
     sketch bytea,
     primary key (project_id, dimension, bucket, value)
-) with (fillfactor = 85);
+) with (fillfactor = 70);
 -- Hashes do not compress; trying costs more than the write.
 alter table rollup_hour alter column sketch set storage external;
 
-create table rollup_day (like rollup_hour including all) with (fillfactor = 85);
+create table rollup_day (like rollup_hour including all) with (fillfactor = 70);
 
 create table outcome_hour (
     project_id integer not null,

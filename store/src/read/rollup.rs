@@ -155,7 +155,7 @@ impl RollupPlan<'_> {
     }
 
     fn visitors_sql(&self, mut sql: Sql, grain: Grain, bucket: UnixMs, value: &str) -> Sql {
-        sql.push(&session_visitors_sql(grain, self.dimension));
+        sql.push(&(session_visitors_sql(grain, self.dimension) + "= $4"));
         sql.bind(Value::Int(self.plan.project_id));
         sql.bind(Value::At(bucket));
         sql.bind(Value::At(grain.end_of(bucket)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -119,16 +120,18 @@ impl CompactStatements for CompactTx {
         &mut self,
         grain: Grain,
         project_id: i32,
-        key: &RollupKey,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        let rows: Vec<(Uuid,)> = sqlx::query_as(AssertSqlSafe(session_visitors_sql(grain, key.dimension)))
+        row: (Dimension, UnixMs),
+        values: &[&str],
+    ) -> Result<Vec<(Uuid, String)>, StoreError> {
+        let (dimension, bucket) = row;
+        let sql = session_visitors_sql(grain, dimension) + "in (select value from json_each($4))";
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(project_id)
-            .bind(Ms(key.bucket))
-            .bind(Ms(grain.end_of(key.bucket)))
-            .bind(&key.value)
+            .bind(Ms(bucket))
+            .bind(Ms(grain.end_of(bucket)))
+            .bind(serde_json::to_string(values).expect("texts are JSON"))
             .fetch_all(&mut *self.tx)
-            .await?;
-        Ok(rows.into_iter().map(|(visitor_id,)| visitor_id).collect())
+            .await?)
     }
 
     async fn write(&mut self, grain: Grain, project_id: i32, rows: &[RollupWrite]) -> Result<(), StoreError> {
