@@ -58,7 +58,10 @@ fn embedded(program: &Path, options: &[&str]) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     eprintln!("  embedded queue and SQLite in {}", folder.display());
     let mut server = unconfigured(Command::new(program), &folder);
-    server.args(["serve", "--demo", "--data-dir"]).arg(&folder).args(options);
+    server.args(["serve", "--demo"]).args(options);
+    if !options.iter().any(|option| option.starts_with("--data-dir")) {
+        server.arg("--data-dir").arg(&folder);
+    }
     Err(server.exec()).with_context(|| format!("cannot start {}", program.display()))
 }
 

@@ -46,7 +46,7 @@ pub(crate) enum Durability {
     None,
 }
 
-/// The programs that [`missing`](install) brings.
+/// Installs PostgreSQL and Redis, and `others`, where they are missing.
 ///
 /// # Errors
 /// Names what is missing where it cannot be installed from here, or is too old.
@@ -259,7 +259,24 @@ fn tail(log: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::major;
+    use super::*;
+
+    #[test]
+    fn servers_answer_where_they_say_and_leave_nothing() {
+        let (postgres, redis) = (Postgres::start(Durability::None).unwrap(), Redis::start().unwrap());
+        let server = |url: &str| -> SocketAddr {
+            let address = url.rsplit_once("//").unwrap().1.rsplit('@').next().unwrap();
+            address.split('/').next().unwrap().parse().unwrap()
+        };
+        let (addresses, folders) = (
+            [server(&postgres.url), server(&redis.url)],
+            [postgres._scratch.path().to_owned(), redis._scratch.path().to_owned()],
+        );
+        assert!(addresses.iter().all(|address| TcpStream::connect(address).is_ok()));
+        drop((postgres, redis));
+        assert!(addresses.iter().all(|address| TcpStream::connect(address).is_err()));
+        assert!(!folders.iter().any(|folder| folder.exists()));
+    }
 
     #[test]
     fn the_major_version_is_found_in_what_programs_say() {

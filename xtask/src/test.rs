@@ -56,10 +56,6 @@ impl<'a> Selection<'a> {
         self.is_everything() || self.packages.iter().any(|package| WHOLE.contains(package))
     }
 
-    fn needs_services(&self) -> bool {
-        self.packages != ["xtask"]
-    }
-
     /// The packages as cargo's options. This program is tested apart: its dependencies are built for it already,
     /// and together with the product's they would be built once more.
     fn cargo_options(&self) -> Vec<&'a str> {
@@ -101,15 +97,11 @@ pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
     eprintln!("Test");
     prepare(&selection)?;
     catch_signals()?;
-    let mut variables: Vec<(&str, String)> = Vec::new();
-    let services = if selection.needs_services() {
-        let (postgres, redis) = (Postgres::start(Durability::None)?, Redis::start()?);
-        variables.push(("TALLYMARK_TEST_DATABASE_URL", postgres.url.clone()));
-        variables.push(("TALLYMARK_TEST_REDIS_URL", redis.url.clone()));
-        Some((postgres, redis))
-    } else {
-        None
-    };
+    let (postgres, redis) = (Postgres::start(Durability::None)?, Redis::start()?);
+    let mut variables = vec![
+        ("TALLYMARK_TEST_DATABASE_URL", postgres.url.clone()),
+        ("TALLYMARK_TEST_REDIS_URL", redis.url.clone()),
+    ];
     if selection.needs_product() {
         variables.push(("TALLYMARK_TEST_BINARY", debug_product()?.display().to_string()));
     }
@@ -118,7 +110,7 @@ pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
         let own = cargo_test(&["--package", "xtask"], &selection.rest, &variables)?;
         tally = Tally { passed: tally.passed + own.passed, failed: tally.failed + own.failed };
     }
-    drop(services);
+    drop((postgres, redis));
     ensure!(tally != Tally::default(), "no test is called like that: {}", arguments.join(" "));
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -127,9 +119,7 @@ pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
 /// Installs and builds. Failing here takes no server up and down.
 fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
     let whole = selection.needs_product();
-    if selection.needs_services() {
-        services::install(if whole { &[CHROMIUM] } else { &[] })?;
-    }
+    services::install(if whole { &[CHROMIUM] } else { &[] })?;
     if whole {
         tracker::build()?;
         npm_ci(&root()?.join("tests/browser"))?;
