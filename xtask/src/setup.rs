@@ -23,7 +23,8 @@ pub(crate) struct Needed {
     pub(crate) package: &'static str,
 }
 
-const NODE: [Needed; 2] =
+/// Building the tracker, and driving a browser.
+pub(crate) const NODE: [Needed; 2] =
     [Needed { program: "node", package: "nodejs" }, Needed { program: "npm", package: "npm" }];
 
 /// Makes everything ready that building the tracker needs.

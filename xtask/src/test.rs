@@ -8,14 +8,19 @@ use std::sync::mpsc;
 use anyhow::{Context, ensure};
 
 use crate::children::{Running, Signal, catch_signals, tied};
-use crate::run::{run, step};
+use crate::run::{exists, run, step};
 use crate::serve::configuration;
 use crate::services::{self, Durability, Postgres, Redis};
-use crate::setup::{Needed, npm_ci};
+use crate::setup::{NODE, Needed, npm_ci};
 use crate::{product, root, tracker};
 
-/// The browser of the end-to-end tests.
-const CHROMIUM: Needed = Needed { program: "chromium", package: "chromium" };
+/// The browser of the end-to-end tests, by the names under which people have it. The first is installed.
+const CHROMIUM: [Needed; 4] = [
+    Needed { program: "chromium", package: "chromium" },
+    Needed { program: "chromium-browser", package: "chromium" },
+    Needed { program: "google-chrome-stable", package: "chromium" },
+    Needed { program: "google-chrome", package: "chromium" },
+];
 
 /// The packages whose tests run the product itself, with the tracker inside.
 const WHOLE: [&str; 2] = ["tallymark", "tallymark-tests"];
@@ -104,6 +109,7 @@ pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
     ];
     if selection.needs_product() {
         variables.push(("TALLYMARK_TEST_BINARY", debug_product()?.display().to_string()));
+        variables.push(("TALLYMARK_TEST_CHROMIUM", path_of(chromium().program)?));
     }
     let mut tally = cargo_test(&selection.cargo_options(), &selection.rest, &variables)?;
     if selection.is_everything() {
@@ -119,7 +125,12 @@ pub(crate) fn test(arguments: &[&str]) -> anyhow::Result<ExitCode> {
 /// Installs and builds. Failing here takes no server up and down.
 fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
     let whole = selection.needs_product();
-    services::install(if whole { &[CHROMIUM] } else { &[] })?;
+    let mut needed = Vec::new();
+    if whole {
+        needed.extend(NODE);
+        needed.push(chromium());
+    }
+    services::install(&needed)?;
     if whole {
         tracker::build()?;
         npm_ci(&root()?.join("tests/browser"))?;
@@ -138,6 +149,19 @@ fn build() -> anyhow::Result<Command> {
     let mut cargo = Command::new("cargo");
     cargo.arg("build").current_dir(root()?);
     Ok(cargo)
+}
+
+/// The browser that is there, or the one to install.
+fn chromium() -> Needed {
+    CHROMIUM.into_iter().find(|browser| exists(browser.program)).unwrap_or(CHROMIUM[0])
+}
+
+/// Where the shell finds `program`: what drives the browser wants a path.
+fn path_of(program: &str) -> anyhow::Result<String> {
+    let answer = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output();
+    let answer = answer.context("cannot start `sh`")?;
+    ensure!(answer.status.success(), "`{program}` is not found");
+    Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
 fn debug_product() -> anyhow::Result<PathBuf> {
