@@ -21,4 +21,5 @@
 pub mod databases;
 pub mod drive;
 pub mod oracle;
+pub mod product;
 pub mod world;

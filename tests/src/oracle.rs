@@ -66,17 +66,48 @@ pub async fn raw_rows(store: &Store, project_id: i32) -> anyhow::Result<RawRows>
     Ok(rows)
 }
 
+/// What is known of how a world was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// Each request once, as it stands there.
+    AsPlanned,
+    /// Each at least once: those without an answer were sent again.
+    UntilAnswered,
+}
+
 /// Compacts, and fails where the store contradicts itself or the world.
 ///
 /// # Errors
 /// Lists what is wrong.
 pub async fn assert_true(store: &Store, world: &World, project_ids: &[i32]) -> anyhow::Result<()> {
+    assert_sent(store, world, project_ids, Sending::AsPlanned).await
+}
+
+/// The same for a world whose requests were sent again until somebody answered: there may be more duplicates,
+/// and events that were refused more often. All else must be as it is without.
+///
+/// # Errors
+/// Lists what is wrong.
+pub async fn assert_true_but_for_retries(
+    store: &Store,
+    world: &World,
+    project_ids: &[i32],
+) -> anyhow::Result<()> {
+    assert_sent(store, world, project_ids, Sending::UntilAnswered).await
+}
+
+async fn assert_sent(
+    store: &Store,
+    world: &World,
+    project_ids: &[i32],
+    sending: Sending,
+) -> anyhow::Result<()> {
     store.compact_all().await?;
     let mut faults = Faults::new();
     for (place, project_id) in project_ids.iter().enumerate() {
         let expected = world.expected(place, *project_id);
         let mut found = contradictions(store, *project_id).await?;
-        found.append(&mut compare::with_expected(store, *project_id, &expected).await?);
+        found.append(&mut compare::with_expected(store, *project_id, &expected, sending).await?);
         faults.extend(found.into_iter().map(|fault| format!("project {place}: {fault}")));
     }
     report(&faults)

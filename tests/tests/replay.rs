@@ -46,7 +46,7 @@ async fn deliver(store: &Store, replay: &Replay) -> anyhow::Result<()> {
     let mut entries = entries.into_iter().peekable();
     let mut turns = replay.batches.iter().cycle().zip(replay.compactions.iter().cycle());
     while entries.peek().is_some() {
-        let (entries_max, deltas_max) = turns.next().unwrap();
+        let (entries_max, deltas_max) = turns.next().expect("both cycle for ever");
         let part = entries.by_ref().take(*entries_max);
         drive::commit_one(store, &drive::batch(part)).await?;
         if *deltas_max > 0 {

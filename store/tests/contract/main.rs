@@ -1,5 +1,6 @@
 //! What a store promises, held against both databases: the steps of a commit, the compactor, and what else a
 //! processor relies on. After each scenario the raw rows and the rollups must agree (`oracle`).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compaction;
 mod concurrency;
