@@ -25,4 +25,4 @@ mod settle;
 
 pub use commit::{Committed, commit};
 pub use enrich::Enricher;
-pub use run::{Now, PARALLEL_COMMITS, Processor, ProcessorConfig};
+pub use run::{Now, Processor, ProcessorConfig, parallel_commits};

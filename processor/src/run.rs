@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tallymark_protocol::UnixMs;
 use tallymark_queue::{BatchLimit, Delivery, Queue, QueueError};
-use tallymark_store::Store;
+use tallymark_store::{Kind, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -43,9 +43,15 @@ impl Default for ProcessorConfig {
 const PREPARED_MAX: usize = 1;
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Commits under way at once: while the database works on one, the rows of another are encoded. No result depends
-/// on their order. SQLite has one writer, and takes them in turn.
-pub const PARALLEL_COMMITS: usize = 2;
+/// Commits under way at once. While PostgreSQL works on one, the rows of another are encoded; no result depends on
+/// their order. SQLite has one writer: a second commit would only wait in its way.
+#[must_use]
+pub const fn parallel_commits(kind: Kind) -> usize {
+    match kind {
+        Kind::Postgres => 2,
+        Kind::Sqlite => 1,
+    }
+}
 
 /// Moves envelopes from the queue into the store.
 #[derive(Clone)]
@@ -123,9 +129,10 @@ impl Processor {
 
     async fn commit(self, mut ready: mpsc::Receiver<Prepared>, shutdown: CancellationToken) {
         let mut ready_days: HashSet<i32> = HashSet::new();
+        let parallel = parallel_commits(self.store.kind());
         let mut under_way = JoinSet::new();
         loop {
-            if under_way.len() >= PARALLEL_COMMITS {
+            if under_way.len() >= parallel {
                 under_way.join_next().await;
                 continue;
             }

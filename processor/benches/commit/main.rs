@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use sqlx::PgPool;
 use futures_util::{StreamExt, TryStreamExt};
-use tallymark_processor::{Enricher, PARALLEL_COMMITS, commit};
+use tallymark_processor::{Enricher, commit, parallel_commits};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::QueuedEnvelope;
 use tallymark_store::{Batch, EnvelopeRow, NewProject, Store};
@@ -170,7 +170,7 @@ async fn committed(store: &Store, batches: &[Batch], server: Option<u32>) -> any
     let (started, before) = (Instant::now(), cpu::now(server));
     let committer = async {
         let commits = futures_util::stream::iter(batches).map(|batch| commit(store, batch));
-        let commits = commits.buffer_unordered(PARALLEL_COMMITS).map_ok(|committed| committed.accepted);
+        let commits = commits.buffer_unordered(parallel_commits(store.kind())).map_ok(|committed| committed.accepted);
         let events = commits.try_fold(0, |all, accepted| async move { Ok(all + accepted) }).await?;
         stop.store(true, Ordering::Relaxed);
         anyhow::Ok((events, started.elapsed()))

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::join;
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Sqlite};
@@ -44,9 +45,17 @@ impl MultiRow {
         rows: &'q [T],
         bind: impl Fn(Values<'q>, &'q T) -> Values<'q>,
     ) -> Result<(), StoreError> {
-        for chunk in chunks(rows) {
-            let query = chunk.iter().fold(sqlx::query(self.text(chunk.len())), &bind);
-            query.execute(&mut *connection).await?;
+        let mut chunks = chunks(rows);
+        let mut build = || {
+            let chunk = chunks.next()?;
+            Some(chunk.iter().fold(sqlx::query(self.text(chunk.len())), &bind))
+        };
+        let mut next = build();
+        while let Some(query) = next {
+            // The statement runs on the connection's thread; the next one is made meanwhile.
+            let (done, built) = join(query.execute(&mut *connection), async { build() }).await;
+            done?;
+            next = built;
         }
         Ok(())
     }
@@ -62,9 +71,16 @@ impl MultiRow {
         O: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
         let mut found = Vec::new();
-        for chunk in chunks(rows) {
-            let query = chunk.iter().fold(sqlx::query_as(self.text(chunk.len())), &bind);
-            found.append(&mut query.fetch_all(&mut *connection).await?);
+        let mut chunks = chunks(rows);
+        let mut build = || {
+            let chunk = chunks.next()?;
+            Some(chunk.iter().fold(sqlx::query_as(self.text(chunk.len())), &bind))
+        };
+        let mut next = build();
+        while let Some(query) = next {
+            let (rows, built) = join(query.fetch_all(&mut *connection), async { build() }).await;
+            found.append(&mut rows?);
+            next = built;
         }
         Ok(found)
     }
