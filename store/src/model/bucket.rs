@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tallymark_protocol::{HOUR_MS, UnixMs};
 
-/// All zones' offsets since 1972, and the instants at which they change, are multiples of this: within one
+/// All zones' offsets since 2012, and the instants at which they change, are multiples of this: within one
 /// such piece of time the buckets are the same.
 const PIECE_MS: i64 = 15 * 60_000;
 
@@ -57,7 +57,16 @@ fn compute(zone: &TimeZone, at: UnixMs) -> Buckets {
     let local = timestamp.to_zoned(zone.clone());
     let into_hour_ms = (i64::from(local.minute()) * 60 + i64::from(local.second())) * 1_000;
     let day = local.start_of_day().map_or(utc.day, |start| UnixMs(start.timestamp().as_millisecond()));
-    Buckets { hour: UnixMs(at.0 - into_hour_ms), day }
+    let hour = UnixMs(at.0 - into_hour_ms);
+    // Where clocks change by half an hour, the hour that is shown began before the change, by another clock: what
+    // follows the change is a bucket of its own, else it would begin within another.
+    let cut = Timestamp::from_millisecond(hour.0).is_ok_and(|hour| zone.to_offset(hour) != local.offset());
+    let change =
+        zone.preceding(timestamp.saturating_add(SignedDuration::from_millis(1)).unwrap_or(timestamp)).next();
+    match change {
+        Some(change) if cut => Buckets { hour: UnixMs(change.timestamp().as_millisecond()), day },
+        _ => Buckets { hour, day },
+    }
 }
 
 #[cfg(test)]
