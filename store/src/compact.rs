@@ -193,7 +193,9 @@ async fn recounted(
     for rows in stale.chunk_by(|a, b| (a.dimension, a.bucket) == (b.dimension, b.bucket)) {
         let (dimension, bucket) = (rows[0].dimension, rows[0].bucket);
         let values: Vec<&str> = rows.iter().map(|key| key.value.as_str()).collect();
-        for (visitor_id, value) in tx.session_visitors(grain, project_id, (dimension, bucket), &values).await? {
+        for (visitor_id, value) in
+            tx.session_visitors(grain, project_id, (dimension, bucket), &values).await?
+        {
             let key = RollupKey { dimension, bucket, value };
             sketches.entry(key).or_default().insert(hasher.hash(visitor_id));
         }

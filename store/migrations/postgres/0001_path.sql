@@ -123,10 +123,17 @@ create table person_alias (
 
 -- What commits add to the rollups: only ever appended and taken, never updated. One row a commit and
 -- project, so that a reader's long snapshot leaves few dead ones behind.
+--
+-- Deltas lie where there is room, not in the order of their commits. The compactor takes the oldest first: a session
+-- that leaves a row must not be folded before its coming, which would add its visitor again. A commit that
+-- corrects a session has waited for the one before it, so its number is larger. (SQLite's rowid is such a number.)
 create table rollup_delta (
     project_id integer not null,
+    id bigint generated always as identity,
     payload bytea not null
 );
+-- The compactor's oldest first. Not unique and no key: keys start with project_id.
+create index rollup_delta_id on rollup_delta (id);
 alter table rollup_delta alter column payload set storage external;
 
 create table rollup_hour (
