@@ -75,14 +75,35 @@ impl Role {
         anyhow::bail!("it ended without saying where it listens: {:?}", self.child.try_wait())
     }
 
+    /// Fails where it is not there any more: whoever waits for it to do something would wait in vain.
+    ///
+    /// # Errors
+    /// Says how it ended.
+    pub fn running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => anyhow::bail!("it ended with {status}; `cargo xtask test` builds it anew"),
+        }
+    }
+
     /// `kill -9`: it does not get to finish anything.
     ///
     /// # Errors
     /// Where it was gone already: then it died of something else.
     pub fn kill(mut self) -> anyhow::Result<()> {
-        ensure!(self.child.try_wait()?.is_none(), "it ended before it was killed");
+        self.running()?;
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for a command to end by itself.
+    ///
+    /// # Errors
+    /// Where it does not end well.
+    pub fn ended(mut self) -> anyhow::Result<()> {
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}");
         Ok(())
     }
 

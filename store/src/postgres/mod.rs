@@ -36,14 +36,9 @@ pub(crate) enum Lock {
 /// Writers look rows up by key, thousands at a time, in tables that grow from nothing while a plan is remembered.
 /// A plan made for the empty table is a scan for each key: measured, fifty times the work. So plans are made for
 /// the tables as they are, and only of index look-ups; `jit` would compile them for their pretended cost.
-const WRITER_SETTINGS: [(&str, &str); 5] = [
-    ("plan_cache_mode", "force_custom_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("jit", "off"),
-];
-const READER_SETTINGS: [(&str, &str); 2] = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
+const WRITER_SETTINGS: &str = "set plan_cache_mode = force_custom_plan; set enable_seqscan = off; \
+    set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
+const READER_SETTINGS: &str = "set plan_cache_mode = force_custom_plan; set jit = off";
 
 /// Connections to one database.
 #[derive(Clone, Debug)]
@@ -59,11 +54,8 @@ impl PgStore {
         let options: PgConnectOptions =
             address.parse().map_err(|error| StoreError::Address(format!("the database URL: {error}")))?;
         let options = options.application_name("tallymark");
-        let pool = |connections_max| {
-            PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_TIMEOUT)
-        };
-        let writers = pool(WRITERS_MAX).connect_with(options.clone().options(WRITER_SETTINGS)).await?;
-        let readers = pool(READERS_MAX).connect_lazy_with(options.options(READER_SETTINGS));
+        let writers = pool(WRITERS_MAX, WRITER_SETTINGS).connect_with(options.clone()).await?;
+        let readers = pool(READERS_MAX, READER_SETTINGS).connect_lazy_with(options);
         Ok(Self { writers, readers })
     }
 
@@ -83,4 +75,14 @@ impl PgStore {
         self.readers.close().await;
         self.writers.close().await;
     }
+}
+
+/// A pool whose connections begin with `settings`. Set by statements and not as options of the connection, which
+/// poolers between us and the server refuse.
+fn pool(connections_max: u32, settings: &'static str) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_TIMEOUT).after_connect(
+        move |connection, _| {
+            Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
+        },
+    )
 }
