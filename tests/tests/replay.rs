@@ -70,10 +70,10 @@ async fn check(test: TestStore, cases: u32) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_replay_comes_to_the_same_on_sqlite() {
-    on_sqlite(|test| check(test, 80)).await;
+    on_sqlite(|test| check(test, 150)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_replay_comes_to_the_same_on_postgres() {
-    on_postgres(|test| check(test, 20)).await;
+    on_postgres(|test| check(test, 30)).await;
 }

@@ -182,3 +182,52 @@ impl Request {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_world() {
+        let (one, other) = (World::generate(3, &Shape::default()), World::generate(3, &Shape::default()));
+        assert_eq!(format!("{one:?}"), format!("{other:?}"));
+        let third = World::generate(4, &Shape::default());
+        assert_ne!(format!("{one:?}"), format!("{third:?}"));
+    }
+
+    /// A world without late, repeated or refused events would prove nothing.
+    #[test]
+    fn a_world_has_something_of_everything() {
+        let world = World::generate(1, &Shape::default());
+        let expected: Vec<Expected> = (0..3).map(|place| world.expected(place, 7)).collect();
+        let outcomes: BTreeSet<&str> =
+            expected.iter().flat_map(|expected| expected.outcomes.keys().map(String::as_str)).collect();
+        let reasons = tallymark_protocol::DiscardReason::ALL.map(|reason| reason.as_str());
+        assert!(
+            reasons.iter().chain(&["accepted", "duplicate"]).all(|name| outcomes.contains(name)),
+            "{outcomes:?}"
+        );
+        assert!(!world.redelivered.is_empty());
+        let events = || expected.iter().flat_map(|expected| expected.events.values());
+        assert!(events().any(|event| event.visitor_id.is_none()));
+        assert!(events().any(|event| event.day != event.at_ms.div_euclid(ids::DAY_MS)), "no clock is wrong");
+        let sessions = || expected.iter().flat_map(|expected| expected.sessions.values());
+        assert!(sessions().any(|session| session.bounce) && sessions().any(|session| session.pageviews > 2));
+        assert!(sessions().any(|session| session.entry_page.is_none()));
+        for (project, expected) in world.projects.iter().zip(&expected) {
+            let zone = jiff::tz::TimeZone::get(project.time_zone).expect("a zone");
+            let mut sessions = expected.sessions.values();
+            assert!(sessions.any(|session| buckets_of(&zone, session.ended_ms).1 > session.counted_in.1));
+        }
+        assert!(expected.iter().all(|expected| !expected.persons.is_empty()));
+        let gaps =
+            |numbers: &BTreeSet<u32>| numbers.last().is_some_and(|last| *last as usize >= numbers.len());
+        assert!(expected[0].tabs.values().any(gaps));
+        assert!(
+            expected[0].events.keys().any(|id| expected[1].events.contains_key(id)),
+            "no id is in two projects"
+        );
+    }
+}

@@ -63,12 +63,22 @@ impl Visitor<'_> {
             if at_ms >= latest_ms {
                 break;
             }
+            if self.dice.percent(20) {
+                at_ms = self.before_midnight(at_ms);
+            }
             if self.dice.percent(15) {
                 self.person = Some(format!("person-{}@example.org", self.dice.below(9)));
             }
             let end_ms = self.session(number, at_ms);
             at_ms = end_ms + HOUR_MS + self.dice.below_ms(2 * DAY_MS);
         }
+    }
+
+    /// Some minutes before the next midnight of one of the world's zones.
+    fn before_midnight(&mut self, at_ms: i64) -> i64 {
+        let midnight_ms = *self.dice.pick(&[0, HOUR_MS, 2 * HOUR_MS, 5 * HOUR_MS + HOUR_MS / 2]);
+        let next_ms = ((at_ms + midnight_ms).div_euclid(DAY_MS) + 1) * DAY_MS - midnight_ms;
+        (next_ms - self.dice.below_ms(HOUR_MS / 6)).min(self.shape.now_ms - 3 * HOUR_MS).max(at_ms)
     }
 
     fn session(&mut self, number: usize, began_ms: i64) -> i64 {

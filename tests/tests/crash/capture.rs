@@ -178,10 +178,10 @@ async fn collect_and_kill(test: TestStore) -> anyhow::Result<()> {
     let redis = ["--redis-url", &redis_url, "--redis-prefix", &keys.prefix];
     // It also tells the collectors about the project.
     let process = [&["process", "--database-url", &test.address], &redis[..]].concat();
-    let processor = Role::start(folder.path(), &process)?;
+    let mut processor = Role::start(folder.path(), &process)?;
     let collect = [&["collect", "--listen", "127.0.0.1:0"], &redis[..]].concat();
     let browsers = Browsers::of(&world, &key)?;
-    wait_for_key(&browsers, folder.path(), &collect).await?;
+    wait_for_key(&mut processor, &browsers, folder.path(), &collect).await?;
     let mut dice = Dice::new(22);
     let each = world.requests.len() / (KILLS + 1);
     for _ in 0..KILLS {
@@ -192,17 +192,27 @@ async fn collect_and_kill(test: TestStore) -> anyhow::Result<()> {
     browsers.send_all(&mut collector).await?;
     collector.stop()?;
     let queue = keys.queue()?;
-    until("the queue is empty", async || Ok(queue.backlog().await?.entries == 0)).await?;
+    until("the queue is empty", async || {
+        processor.running()?;
+        Ok(queue.backlog().await?.entries == 0)
+    })
+    .await?;
     processor.stop()?;
     oracle::assert_true_but_for_retries(&test, &world, &project_ids).await?;
     keys.remove().await
 }
 
 /// Waits until collectors know the project's key: with an envelope of no events, which changes no number.
-async fn wait_for_key(browsers: &Browsers, folder: &std::path::Path, collect: &[&str]) -> anyhow::Result<()> {
+async fn wait_for_key(
+    processor: &mut Role,
+    browsers: &Browsers,
+    folder: &std::path::Path,
+    collect: &[&str],
+) -> anyhow::Result<()> {
     let mut collector = Role::start(folder, collect)?;
     let address = collector.address()?;
     until("collectors know the project", async || {
+        processor.running()?;
         let post = browsers.client.post(format!("{address}/capture?write_key={}", browsers.write_key));
         let answer = post.body(r#"{"events":[]}"#).header("Content-Type", "text/plain").send().await?;
         Ok(answer.status() == StatusCode::ACCEPTED)

@@ -6,11 +6,10 @@ use tallymark_tests::databases::{TestStore, on_postgres};
 use tallymark_tests::product::Role;
 use tallymark_tests::world::{Dice, Shape, World};
 use tallymark_tests::{drive, oracle};
-use tokio::time::timeout;
 
 use crate::KILLS;
 use crate::proxy::AckStop;
-use crate::support::{Keys, PATIENCE, drain, redis_url, until};
+use crate::support::{Keys, drain, redis_url, until};
 
 fn arguments<'a>(test: &'a TestStore, keys: &'a Keys, redis_url: &'a str) -> [&'a str; 9] {
     let (database, prefix) = (test.address.as_str(), keys.prefix.as_str());
@@ -37,8 +36,8 @@ async fn a_processor_killed_between_commit_and_ack_counts_nothing_twice() {
                 queue.append(entry).await?;
                 appended += 1;
             }
-            let processor = Role::start(folder.path(), &arguments(&test, &keys, &proxy.url))?;
-            timeout(PATIENCE, proxy.asked()).await?;
+            let mut processor = Role::start(folder.path(), &arguments(&test, &keys, &proxy.url))?;
+            until("it acks", async || processor.running().map(|()| proxy.was_asked())).await?;
             processor.kill()?;
             let receipts = sql.number("select count(*) from envelope_receipt").await?;
             anyhow::ensure!(receipts > committed, "killed before it had committed anything");
@@ -67,9 +66,10 @@ async fn a_processor_killed_at_any_moment_counts_everything_once() {
                 queue.append(entry).await?;
             }
             let before = queue.backlog().await?;
-            let processor = Role::start(folder.path(), &arguments(&test, &keys, &redis_url))?;
+            let mut processor = Role::start(folder.path(), &arguments(&test, &keys, &redis_url))?;
             // Once it has taken something: at any moment of the commit, the ack, and those that follow.
             until("it works", async || {
+                processor.running()?;
                 let now = queue.backlog().await?;
                 Ok(now.entries - now.pending < before.entries - before.pending)
             })

@@ -1,11 +1,11 @@
 //! Stands between a processor and Redis, and lets everything through but acks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// What Redis is asked to run when entries are acked.
@@ -15,7 +15,7 @@ const ACK: &str = include_str!("../../../queue/src/redis/scripts/ack.lua");
 pub(crate) struct AckStop {
     /// Redis, as the processor is to know it.
     pub(crate) url: String,
-    asked: Arc<Notify>,
+    asked: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -28,19 +28,19 @@ impl AckStop {
         let port = listener.local_addr()?.port();
         url.set_host(Some("127.0.0.1"))?;
         url.set_port(Some(port)).map_err(|()| anyhow::anyhow!("{url} has no port"))?;
-        let asked = Arc::new(Notify::new());
+        let asked = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, redis, Arc::clone(&asked)));
         Ok(Self { url: url.into(), asked, _tasks: tasks })
     }
 
-    /// Waits until somebody wants to ack, and has been left waiting for the answer.
-    pub(crate) async fn asked(&self) {
-        self.asked.notified().await;
+    /// Whether somebody wanted to ack since this was last asked, and was left waiting for the answer.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::SeqCst)
     }
 }
 
-async fn accept(listener: TcpListener, redis: String, asked: Arc<Notify>) {
+async fn accept(listener: TcpListener, redis: String, asked: Arc<AtomicBool>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let Ok(server) = TcpStream::connect(&redis).await else { continue };
@@ -57,7 +57,7 @@ async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 }
 
 /// Hands requests on until there is an ack among them.
-async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Arc<Notify>) {
+async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Arc<AtomicBool>) {
     let hash = redis::Script::new(ACK).get_hash().to_owned();
     let mut seen: Vec<u8> = Vec::new();
     let mut buffer = [0; 16 * 1024];
@@ -71,7 +71,7 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Arc<Notify>
         seen.drain(..kept);
         seen.extend_from_slice(read);
         if seen.windows(hash.len()).any(|window| window == hash.as_bytes()) {
-            asked.notify_one();
+            asked.store(true, Ordering::SeqCst);
             return std::future::pending().await; // open, and silent
         }
         if to.write_all(read).await.is_err() {
