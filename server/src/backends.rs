@@ -25,11 +25,16 @@ pub(crate) async fn open_store(options: &Options) -> anyhow::Result<Store> {
 }
 
 /// Opens the queue in Redis, or the embedded one in a directory that this process owns.
-pub(crate) async fn open_queue(options: &Options, data_dir: Option<&OwnedDataDir>) -> anyhow::Result<Arc<dyn Queue>> {
+pub(crate) async fn open_queue(
+    options: &Options,
+    data_dir: Option<&OwnedDataDir>,
+) -> anyhow::Result<Arc<dyn Queue>> {
     if let Some(url) = &options.redis_url {
         let mut config = RedisConfig::new(url.clone());
         config.prefix.clone_from(&options.redis_prefix);
-        return Ok(Arc::new(RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")?));
+        return Ok(Arc::new(
+            RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")?,
+        ));
     }
     let data_dir = data_dir.context("the embedded queue needs a data directory of its own")?;
     let config = EmbeddedConfig::new(data_dir.join("queue"));

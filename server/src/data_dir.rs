@@ -27,7 +27,8 @@ impl OwnedDataDir {
     pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
         ensure(path)?;
         let lock_path = path.join("lock");
-        let lock = File::create(&lock_path).with_context(|| format!("cannot write {}", lock_path.display()))?;
+        let lock =
+            File::create(&lock_path).with_context(|| format!("cannot write {}", lock_path.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => anyhow::bail!(

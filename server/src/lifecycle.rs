@@ -14,7 +14,10 @@ pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
-    #[expect(clippy::disallowed_methods, reason = "it lives as long as the process: nobody is to wait for it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it lives as long as the process: nobody is to wait for it"
+    )]
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

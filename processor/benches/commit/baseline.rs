@@ -10,7 +10,11 @@ use tallymark_store::model::EventRow;
 use crate::{Run, cpu};
 
 fn rows(batches: &[Batch]) -> impl Iterator<Item = &EventRow> {
-    batches.iter().flat_map(|batch| &batch.envelopes).flat_map(|envelope| &envelope.events).map(|event| &event.row)
+    batches
+        .iter()
+        .flat_map(|batch| &batch.envelopes)
+        .flat_map(|envelope| &envelope.events)
+        .map(|event| &event.row)
 }
 
 /// One text COPY of all rows into a table with the same columns and indexes.
@@ -84,11 +88,13 @@ fn text_row(out: &mut String, row: &EventRow) {
     fn field(out: &mut String, value: Option<&str>) {
         match value {
             None => out.push_str("\\N"),
-            Some(value) => out.push_str(&value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")),
+            Some(value) => {
+                out.push_str(&value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n"))
+            }
         }
         out.push('\t');
     }
-    let time = |at: i64| format!("{}", sqlx_time(at));
+    let time = civil_time;
     field(out, Some(&row.project_id.to_string()));
     field(out, Some(&time(i64::from(row.day) * 86_400_000)[..10]));
     field(out, Some(&row.id.to_string()));
@@ -109,14 +115,15 @@ fn text_row(out: &mut String, row: &EventRow) {
 
 /// `YYYY-MM-DD HH:MM:SS.mmm+00`, by the civil-from-days formula
 /// (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
-fn sqlx_time(at: i64) -> String {
+fn civil_time(at: i64) -> String {
     let (days, ms) = (at.div_euclid(86_400_000) + 719_468, at.rem_euclid(86_400_000));
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}+00", ms % 1_000)

@@ -13,8 +13,12 @@ const APART: usize = 1_500;
 /// Time between the beginnings of two sessions.
 const SESSION_EVERY_MS: i64 = 150;
 const PAGES: u64 = 400;
-const SOURCES: [Option<&str>; 4] =
-    [None, Some("https://search.example/"), Some("https://news.example/a"), Some("https://www.social.example/x")];
+const SOURCES: [Option<&str>; 4] = [
+    None,
+    Some("https://search.example/"),
+    Some("https://news.example/a"),
+    Some("https://www.social.example/x"),
+];
 const USER_AGENTS: [&str; 3] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
@@ -51,7 +55,8 @@ pub(crate) fn envelopes(project_id: i32, sessions: usize, now: UnixMs) -> Vec<Qu
     let mut dice = Dice(42);
     let span = i64::try_from(sessions + 3 * APART).expect("a bench's size") * SESSION_EVERY_MS;
     let start = now.0 - span;
-    let mut slots: Vec<Vec<QueuedEnvelope>> = (0..sessions + APART * ENVELOPES.len()).map(|_| Vec::new()).collect();
+    let mut slots: Vec<Vec<QueuedEnvelope>> =
+        (0..sessions + APART * ENVELOPES.len()).map(|_| Vec::new()).collect();
     for session in 0..sessions {
         let at = start + i64::try_from(session).expect("a bench's size") * SESSION_EVERY_MS;
         for (part, envelope) in one_session(&mut dice, project_id, at).into_iter().enumerate() {
@@ -62,7 +67,8 @@ pub(crate) fn envelopes(project_id: i32, sessions: usize, now: UnixMs) -> Vec<Qu
 }
 
 fn one_session(dice: &mut Dice, project_id: i32, began_at: i64) -> Vec<QueuedEnvelope> {
-    let (visitor, session, tab) = (dice.v4().to_string(), dice.v7(began_at).to_string(), dice.v4().to_string());
+    let (visitor, session, tab) =
+        (dice.v4().to_string(), dice.v7(began_at).to_string(), dice.v4().to_string());
     let user_agent = USER_AGENTS[(dice.roll() % 3) as usize];
     let source = SOURCES[(dice.roll() % 4) as usize];
     let apart_ms = i64::try_from(APART).expect("small") * SESSION_EVERY_MS;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sqlx::PgPool;
 use futures_util::{StreamExt, TryStreamExt};
+use sqlx::PgPool;
 use tallymark_processor::{Enricher, commit, parallel_commits};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::QueuedEnvelope;
@@ -27,7 +27,8 @@ const BATCH_EVENTS: usize = 5_000;
 async fn main() -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a bench's size and its server come from who runs it")]
     let (size, url) = (
-        std::env::var("TALLYMARK_BENCH_EVENTS").map_or(400_000, |text| text.parse().expect("a number of events")),
+        std::env::var("TALLYMARK_BENCH_EVENTS")
+            .map_or(400_000, |text| text.parse().expect("a number of events")),
         std::env::var("TALLYMARK_TEST_DATABASE_URL"),
     );
     let sessions = size / 8;
@@ -43,13 +44,16 @@ async fn main() -> anyhow::Result<()> {
 async fn on_postgres(url: &str, sessions: usize) -> anyhow::Result<()> {
     let (admin_url, name) = (url, "tallymark_bench_commit");
     let admin = PgPool::connect(admin_url).await.context("connecting to PostgreSQL")?;
-    sqlx::query(sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&admin).await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+        .execute(&admin)
+        .await?;
     sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&admin).await?;
     let url = url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).context("a database URL")?;
     let pool = PgPool::connect(&url).await?;
-    let (server,): (i32,) = sqlx::query_as("select pid from pg_stat_activity where backend_type = 'checkpointer'")
-        .fetch_one(&pool)
-        .await?;
+    let (server,): (i32,) =
+        sqlx::query_as("select pid from pg_stat_activity where backend_type = 'checkpointer'")
+            .fetch_one(&pool)
+            .await?;
     let server = parent_of(server.cast_unsigned());
     let store = Store::open(&url).await?;
     let (project_id, now) = prepare(&store).await?;
@@ -73,7 +77,9 @@ async fn on_postgres(url: &str, sessions: usize) -> anyhow::Result<()> {
     drop(snapshot);
     store.close().await;
     pool.close().await;
-    sqlx::query(sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&admin).await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+        .execute(&admin)
+        .await?;
     Ok(())
 }
 
@@ -170,7 +176,8 @@ async fn committed(store: &Store, batches: &[Batch], server: Option<u32>) -> any
     let (started, before) = (Instant::now(), cpu::now(server));
     let committer = async {
         let commits = futures_util::stream::iter(batches).map(|batch| commit(store, batch));
-        let commits = commits.buffer_unordered(parallel_commits(store.kind())).map_ok(|committed| committed.accepted);
+        let commits =
+            commits.buffer_unordered(parallel_commits(store.kind())).map_ok(|committed| committed.accepted);
         let events = commits.try_fold(0, |all, accepted| async move { Ok(all + accepted) }).await?;
         stop.store(true, Ordering::Relaxed);
         anyhow::Ok((events, started.elapsed()))
@@ -187,7 +194,8 @@ async fn committed(store: &Store, batches: &[Batch], server: Option<u32>) -> any
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn report(name: &str, run: &Run, baseline: Option<&Run>) {
     let rate = |run: &Run| run.events as f64 / run.wall.as_secs_f64();
-    let share = baseline.map_or(String::new(), |baseline| format!("{:.0} %", 100.0 * rate(run) / rate(baseline)));
+    let share =
+        baseline.map_or(String::new(), |baseline| format!("{:.0} %", 100.0 * rate(run) / rate(baseline)));
     let us = |seconds: f64| seconds * 1e6 / run.events as f64;
     let (ours, server) = (us(run.cpu.ours), us(run.cpu.server));
     println!("{name:<34} {:>10.0} {ours:>9.2} {server:>9.2} {share:>11}", rate(run));

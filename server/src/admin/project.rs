@@ -27,7 +27,10 @@ pub(crate) async fn project(options: Options, command: ProjectCommand) -> anyhow
             let created = create_project(&store, &name, &timezone).await?;
             if let Err(error) = publish_projects(&options, &store).await {
                 // The processor publishes within a second of any change, too.
-                tracing::warn!(error = format!("{error:#}"), "could not tell the collectors; a processor will");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "could not tell the collectors; a processor will"
+                );
             }
             print_created(&created, json)?;
         }
@@ -38,7 +41,11 @@ pub(crate) async fn project(options: Options, command: ProjectCommand) -> anyhow
 }
 
 /// Creates a project, its first write key and a read token beside it.
-pub(crate) async fn create_project(store: &Store, name: &str, timezone: &str) -> anyhow::Result<CreatedProject> {
+pub(crate) async fn create_project(
+    store: &Store,
+    name: &str,
+    timezone: &str,
+) -> anyhow::Result<CreatedProject> {
     let project = NewProject {
         name: name.to_owned(),
         time_zone: timezone.to_owned(),
@@ -51,7 +58,12 @@ pub(crate) async fn create_project(store: &Store, name: &str, timezone: &str) ->
         created => created.context("cannot create the project")?,
     };
     let token = create_token(store, &format!("made with project {name}"), Some(id)).await?;
-    Ok(CreatedProject { id: id.to_string(), name: project.name, write_key: project.write_key, token: token.secret })
+    Ok(CreatedProject {
+        id: id.to_string(),
+        name: project.name,
+        write_key: project.write_key,
+        token: token.secret,
+    })
 }
 
 fn print_created(created: &CreatedProject, json: bool) -> anyhow::Result<()> {
@@ -78,7 +90,11 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
         id: project.id.to_string(),
         name: project.name,
         timezone: project.time_zone,
-        write_keys: keys.iter().filter(|key| key.project_id == project.id).map(|key| key.key.clone()).collect(),
+        write_keys: keys
+            .iter()
+            .filter(|key| key.project_id == project.id)
+            .map(|key| key.key.clone())
+            .collect(),
     });
     let projects: Vec<Listed> = projects.collect();
     if json {
@@ -89,7 +105,13 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
         println!("There are no projects yet; make one with: tallymark project create NAME");
     }
     for project in projects {
-        println!("{:>6}  {}  {}  {}", project.id, project.name, project.timezone, project.write_keys.join(" "));
+        println!(
+            "{:>6}  {}  {}  {}",
+            project.id,
+            project.name,
+            project.timezone,
+            project.write_keys.join(" ")
+        );
     }
     Ok(())
 }

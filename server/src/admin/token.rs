@@ -15,7 +15,11 @@ pub(super) struct CreatedToken {
 }
 
 /// Creates a token.
-pub(super) async fn create_token(store: &Store, name: &str, project_id: Option<i32>) -> anyhow::Result<CreatedToken> {
+pub(super) async fn create_token(
+    store: &Store,
+    name: &str,
+    project_id: Option<i32>,
+) -> anyhow::Result<CreatedToken> {
     let secret = secrets::token()?;
     let token = ApiToken {
         id: secrets::id()?,
@@ -34,7 +38,10 @@ pub(crate) async fn token(options: Options, command: TokenCommand) -> anyhow::Re
     match command {
         TokenCommand::Create { name, project, json } => {
             if let Some(id) = project {
-                anyhow::ensure!(store.project(id).await?.is_some(), "there is no project {id}; see: tallymark project list");
+                anyhow::ensure!(
+                    store.project(id).await?.is_some(),
+                    "there is no project {id}; see: tallymark project list"
+                );
             }
             print_created(&create_token(&store, &name, project).await?, json)?;
         }
@@ -53,7 +60,8 @@ fn print_created(created: &CreatedToken, json: bool) -> anyhow::Result<()> {
     if json {
         let CreatedToken { token, secret } = created;
         let project = token.project_id.map(|id| id.to_string());
-        let printed = serde_json::json!({ "id": token.id, "name": token.name, "project": project, "token": secret });
+        let printed =
+            serde_json::json!({ "id": token.id, "name": token.name, "project": project, "token": secret });
         println!("{printed}");
     } else {
         println!("Read token  {}   keep it secret; it is shown this once", created.secret);

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use options::{
-    Command, LogFormat, Options, ProjectCommand, RoleOptions, Settings, TokenCommand,
-};
+pub(crate) use options::{Command, LogFormat, Options, ProjectCommand, RoleOptions, Settings, TokenCommand};
 
 /// Reads the configuration of this process. The error says by itself what to change; `--help` is one too.
 pub(crate) fn read() -> Result<Settings, clap::Error> {
@@ -28,9 +26,12 @@ fn parse(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Settings, clap::Error> {
     let mut command = options::Arguments::command();
-    let refuse = |command: &mut clap::Command, detail: String| command.error(clap::error::ErrorKind::ValueValidation, detail);
+    let refuse = |command: &mut clap::Command, detail: String| {
+        command.error(clap::error::ErrorKind::ValueValidation, detail)
+    };
     let dotenv = files::dotenv(&directory.join(".env")).map_err(|detail| refuse(&mut command, detail))?;
-    let config_file = config_file(&arguments, &environment).unwrap_or_else(|| directory.join("tallymark.toml"));
+    let config_file =
+        config_file(&arguments, &environment).unwrap_or_else(|| directory.join("tallymark.toml"));
     let known: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
     let file = files::toml(&config_file, &known).map_err(|detail| refuse(&mut command, detail))?;
     for id in known {
@@ -68,8 +69,13 @@ fn config_file(arguments: &[OsString], environment: impl Fn(&str) -> Option<Stri
 mod tests {
     use super::*;
 
-    fn read_in(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, clap::Error> {
-        let arguments = std::iter::once("tallymark").chain(arguments.iter().copied()).map(OsString::from).collect();
+    fn read_in(
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Settings, clap::Error> {
+        let arguments =
+            std::iter::once("tallymark").chain(arguments.iter().copied()).map(OsString::from).collect();
         let environment = |name: &str| {
             environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };

@@ -10,8 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// `tallymark serve` runs everything in one process and needs nothing beside it. To spread the work, run any number
 /// of `collect` and `process` over one Redis and one PostgreSQL.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Every option is also read from TALLYMARK_… in the environment or .env, and from \
-    tallymark.toml (listen = \"0.0.0.0:8080\"). Flags go over environment, environment over file.")]
+#[command(
+    version,
+    after_help = "Every option is also read from TALLYMARK_… in the environment or .env, and from \
+    tallymark.toml (listen = \"0.0.0.0:8080\"). Flags go over environment, environment over file."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,
@@ -40,7 +43,13 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
 
     /// Where to listen for HTTP
-    #[arg(long, global = true, env = "TALLYMARK_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        global = true,
+        env = "TALLYMARK_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
     pub(crate) listen: SocketAddr,
 
     /// The address under which browsers reach this server [default: http:// and what it listens on]
@@ -48,7 +57,13 @@ pub(crate) struct Options {
     pub(crate) public_url: Option<String>,
 
     /// Where the embedded queue and database live; one server owns it
-    #[arg(long, global = true, env = "TALLYMARK_DATA_DIR", value_name = "DIR", default_value = "tallymark-data")]
+    #[arg(
+        long,
+        global = true,
+        env = "TALLYMARK_DATA_DIR",
+        value_name = "DIR",
+        default_value = "tallymark-data"
+    )]
     pub(crate) data_dir: PathBuf,
 
     /// Queue in Redis 7+ instead of the embedded queue: redis://[user:password@]host[:port][/db]
@@ -56,7 +71,13 @@ pub(crate) struct Options {
     pub(crate) redis_url: Option<String>,
 
     /// What all keys in Redis begin with
-    #[arg(long, global = true, env = "TALLYMARK_REDIS_PREFIX", value_name = "TEXT", default_value = "tallymark:")]
+    #[arg(
+        long,
+        global = true,
+        env = "TALLYMARK_REDIS_PREFIX",
+        value_name = "TEXT",
+        default_value = "tallymark:"
+    )]
     pub(crate) redis_prefix: String,
 
     /// Store in PostgreSQL 15+ instead of SQLite: postgres://user:password@host[:port]/database
@@ -78,7 +99,13 @@ pub(crate) struct Options {
     pub(crate) log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace, also by crate (info,tallymark_processor=debug)
-    #[arg(long, global = true, env = "TALLYMARK_LOG_LEVEL", value_name = "FILTER", default_value = "info,sqlx=warn")]
+    #[arg(
+        long,
+        global = true,
+        env = "TALLYMARK_LOG_LEVEL",
+        value_name = "FILTER",
+        default_value = "info,sqlx=warn"
+    )]
     pub(crate) log_level: String,
 }
 

@@ -6,7 +6,14 @@ use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use uuid::Uuid;
 
 const DAYS: i64 = 14;
-const PAGES: [&str; 6] = ["/demo/", "/demo/product/sencha", "/demo/product/oolong", "/demo/product/rooibos", "/demo/product/mint", "/demo/checkout.html"];
+const PAGES: [&str; 6] = [
+    "/demo/",
+    "/demo/product/sencha",
+    "/demo/product/oolong",
+    "/demo/product/rooibos",
+    "/demo/product/mint",
+    "/demo/checkout.html",
+];
 const REFERRERS: [Option<&str>; 6] = [
     None,
     None,
@@ -40,7 +47,8 @@ pub(super) fn envelopes(project_id: i32, now: UnixMs) -> Vec<QueuedEnvelope> {
 
 fn visit(dice: &mut Dice, project_id: i32, began_at: i64, now: UnixMs) -> QueuedEnvelope {
     // A third of the visits are of some regulars.
-    let visitor = if dice.roll(3) == 0 { Uuid::from_u128(u128::from(dice.roll(120)) + 1) } else { dice.uuid() };
+    let visitor =
+        if dice.roll(3) == 0 { Uuid::from_u128(u128::from(dice.roll(120)) + 1) } else { dice.uuid() };
     let session = dice.v7(began_at).to_string();
     let tab = dice.uuid().to_string();
     let referrer = REFERRERS[dice.index(REFERRERS.len())];
@@ -71,7 +79,11 @@ fn visit(dice: &mut Dice, project_id: i32, began_at: i64, now: UnixMs) -> Queued
         at += 4_000 + dice.up_to_ms(70_000);
         if page.contains("product") && dice.roll(3) == 0 {
             let product = page.rsplit('/').next().unwrap_or_default();
-            let props = format!(r#"{{"product":"{product}","quantity":{},"price":{}}}"#, 1 + dice.roll(3), 19 + dice.roll(60));
+            let props = format!(
+                r#"{{"product":"{product}","quantity":{},"price":{}}}"#,
+                1 + dice.roll(3),
+                19 + dice.roll(60)
+            );
             add(dice, at, "add_to_cart", page, Some(props));
             at += 1_500 + dice.up_to_ms(9_000);
         }

@@ -24,7 +24,8 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         Some(_) => Some(open_store(&options).await?),
         None => None,
     };
-    let collector = Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
+    let collector =
+        Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;

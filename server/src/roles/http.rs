@@ -57,7 +57,10 @@ async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
 /// Listens where the configuration says.
 pub(super) async fn listen(options: &Options) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
-        format!("cannot listen on {}; choose another address with --listen (port 0 takes a free one)", options.listen)
+        format!(
+            "cannot listen on {}; choose another address with --listen (port 0 takes a free one)",
+            options.listen
+        )
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))

@@ -22,8 +22,12 @@ pub(crate) async fn process(options: Options) -> anyhow::Result<()> {
     if let Some(publisher) = publish::publisher(&options, &store)? {
         tasks.spawn(publisher.run(shutdown.clone()));
     }
-    let processor =
-        Processor::new(store.clone(), std::sync::Arc::clone(&queue), processor_config(&options), clock::asked());
+    let processor = Processor::new(
+        store.clone(),
+        std::sync::Arc::clone(&queue),
+        processor_config(&options),
+        clock::asked(),
+    );
     tracing::info!("processing");
     tasks.spawn(processor.run(shutdown));
     tasks.close();

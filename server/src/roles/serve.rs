@@ -23,14 +23,16 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let store = open_store(&options).await?;
     let queue = open_queue(&options, Some(&data_dir)).await?;
     let registry = open_registry(&options, Some(&store))?;
-    let collector = Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
+    let collector =
+        Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;
 
     let stop_processing = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let processor = Processor::new(store.clone(), Arc::clone(&queue), processor_config(&options), clock::asked());
+    let processor =
+        Processor::new(store.clone(), Arc::clone(&queue), processor_config(&options), clock::asked());
     tasks.spawn(processor.run(stop_processing.clone()));
     if let Some(publisher) = publish::publisher(&options, &store)? {
         tasks.spawn(publisher.run(stop_processing.clone()));

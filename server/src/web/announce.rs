@@ -18,7 +18,10 @@ pub(crate) fn announce(url: &str, demo: Option<&CreatedProject>) {
     if let Some(demo) = demo {
         println!();
         println!("  curl -s {url}/api/v1/query -H 'Authorization: Bearer {}' \\", demo.token);
-        println!("    -d '{{\"project\":\"{}\",\"metrics\":[\"visitors\",\"pageviews\",\"events\"],", demo.id);
+        println!(
+            "    -d '{{\"project\":\"{}\",\"metrics\":[\"visitors\",\"pageviews\",\"events\"],",
+            demo.id
+        );
         println!("         \"date_range\":\"day\",\"dimensions\":[\"event:page\"]}}'");
     }
     println!();

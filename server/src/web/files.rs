@@ -37,7 +37,8 @@ pub(super) fn encoded(
     name: &str,
     request: &HeaderMap,
 ) -> Option<(&'static [u8], Option<&'static str>)> {
-    let accepted = request.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted =
+        request.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let accepts = |encoding: &str| {
         accepted.split(',').any(|part| {
             let mut pieces = part.split(';').map(str::trim);
