@@ -82,18 +82,13 @@ mod tests {
         parse(arguments, directory, environment)
     }
 
-    fn directory(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("tallymark-config-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    }
-
     #[test]
     fn flags_go_over_environment_over_dotenv_over_file_over_defaults() {
-        let directory = directory("layers");
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path();
         let listen = |arguments: &[&str], environment: &[(&str, &str)]| {
             let arguments: Vec<&str> = arguments.iter().copied().chain(["serve"]).collect();
-            read_in(&directory, &arguments, environment).unwrap().options.listen.to_string()
+            read_in(directory, &arguments, environment).unwrap().options.listen.to_string()
         };
         assert_eq!(listen(&[], &[]), "127.0.0.1:8080");
         std::fs::write(directory.join("tallymark.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
@@ -106,16 +101,18 @@ mod tests {
 
     #[test]
     fn the_fields_usual_names_are_fallbacks() {
-        let directory = directory("fallbacks");
-        let settings = read_in(&directory, &["serve"], &[("REDIS_URL", "redis://there")]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path();
+        let settings = read_in(directory, &["serve"], &[("REDIS_URL", "redis://there")]).unwrap();
         assert_eq!(settings.options.redis_url.as_deref(), Some("redis://there"));
     }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
-        let directory = directory("unknown");
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path();
         std::fs::write(directory.join("tallymark.toml"), "lissten = \"127.0.0.1:1\"\n").unwrap();
-        let error = read_in(&directory, &["serve"], &[]).unwrap_err().to_string();
+        let error = read_in(directory, &["serve"], &[]).unwrap_err().to_string();
         assert!(error.contains("lissten") && error.contains("listen"), "{error}");
     }
 }
