@@ -66,7 +66,7 @@ pub(crate) struct Options {
     )]
     pub(crate) data_dir: PathBuf,
 
-    /// Queue in Redis 7+ instead of the embedded queue: redis://[user:password@]host[:port][/db]
+    /// Queue in Redis 7+ instead of the embedded queue: `redis://[user:password@]host[:port][/db]`
     #[arg(long, global = true, env = "TALLYMARK_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
 
@@ -80,7 +80,7 @@ pub(crate) struct Options {
     )]
     pub(crate) redis_prefix: String,
 
-    /// Store in PostgreSQL 15+ instead of SQLite: postgres://user:password@host[:port]/database
+    /// Store in PostgreSQL 15+ instead of SQLite: `postgres://user:password@host[:port]/database`
     #[arg(long, global = true, env = "TALLYMARK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 
