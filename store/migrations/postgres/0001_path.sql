@@ -66,8 +66,11 @@ create table event (
     constraint event_key primary key (project_id, day, id)
 ) partition by range (day);
 
--- Reads of raw events by time.
-create index event_occurred on event (project_id, occurred_at);
+-- Reads of raw events by time. The condition is always true and implied by every question about time; what asks by
+-- key does not imply it. Without it the planner, for which all indexes of an empty partition cost the same, looked
+-- keys up by this one, through all events of the project, while another commit filled the day (measured: 2,000
+-- events a second instead of 75,000).
+create index event_occurred on event (project_id, occurred_at) where occurred_at is not null;
 
 -- Not partitioned: a session's start moves when an earlier event comes late.
 create table session (
@@ -98,8 +101,9 @@ create table session (
     constraint session_key primary key (project_id, session_id)
 ) with (fillfactor = 70); -- room for the updates of a session's life on its own page
 
--- Reads of sessions by time, and the sessions of a bucket when its visitors are counted again.
-create index session_started on session (project_id, started_at);
+-- Reads of sessions by time, and the sessions of a bucket when its visitors are counted again. Conditional as
+-- event_occurred is.
+create index session_started on session (project_id, started_at) where started_at is not null;
 
 -- Which numbers of a tab's events were seen, refused ones too.
 create table tab_ledger (
