@@ -5,13 +5,15 @@ use std::time::Duration;
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::settle::with_causes;
+
 /// Between two runs, at least. Reads fold what is not compacted yet, so this bounds their extra work, not their
 /// freshness.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// After a run that took long, this many times as long: the compactor takes at most a tenth of the time, and
-/// folds more at once the more there is to do.
+/// After a run that took longer, this many times as long: the compactor takes a tenth of the time, and folds more at
+/// once the more there is to do.
 const REST: u32 = 9;
-/// What reads should have to fold at most.
+/// At most: what is not compacted has to be folded by every read.
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
@@ -26,7 +28,7 @@ pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
             }
             Err(error) if error.is_conflict() => Duration::ZERO,
             Err(error) => {
-                tracing::warn!(%error, "could not compact; trying again");
+                tracing::warn!(error = with_causes(&error), "could not compact; trying again");
                 INTERVAL * 5
             }
         };

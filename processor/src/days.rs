@@ -6,6 +6,7 @@ use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::run::Now;
+use crate::settle::with_causes;
 
 /// Days are made three ahead: an hour's delay is nothing.
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -16,7 +17,10 @@ pub(crate) async fn run(store: Store, now: Now, shutdown: CancellationToken) {
         let wait = match store.ensure_days(now(), &[]).await {
             Ok(()) => INTERVAL,
             Err(error) => {
-                tracing::warn!(%error, "could not make the coming days' partitions; trying again");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "could not make the coming days' partitions; trying again"
+                );
                 RETRY
             }
         };

@@ -1,6 +1,5 @@
 //! The processor as a process: everything that runs until shutdown.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::enrich::Enricher;
-use crate::settle::{Prepared, settle};
+use crate::settle::{Prepared, Stage, settle};
 use crate::{compactor, days};
 
 /// Asks what time it is.
@@ -69,8 +68,11 @@ impl Processor {
         Self { store, queue, config, now }
     }
 
-    /// Runs until `shutdown`; then finishes the commit under way, and returns. What was read and not committed
+    /// Runs until `shutdown`; then finishes the commits under way, and returns. What was read and not committed
     /// is delivered again.
+    ///
+    /// # Panics
+    /// Where one of its tasks does: who runs it ends the process, so that somebody notices.
     pub async fn run(self, shutdown: CancellationToken) {
         let (prepared, ready) = mpsc::channel(PREPARED_MAX);
         let mut tasks = JoinSet::new();
@@ -128,12 +130,13 @@ impl Processor {
     }
 
     async fn commit(self, mut ready: mpsc::Receiver<Prepared>, shutdown: CancellationToken) {
-        let mut ready_days: HashSet<i32> = HashSet::new();
         let parallel = parallel_commits(self.store.kind());
         let mut under_way = JoinSet::new();
         loop {
             if under_way.len() >= parallel {
-                under_way.join_next().await;
+                if let Some(Err(error)) = under_way.join_next().await {
+                    std::panic::resume_unwind(error.into_panic()); // nothing aborts these tasks
+                }
                 continue;
             }
             let batch = tokio::select! {
@@ -142,15 +145,10 @@ impl Processor {
                 batch = ready.recv() => batch,
             };
             let Some(batch) = batch else { break };
-            if batch.days.iter().any(|day| !ready_days.contains(day)) {
-                match self.store.ensure_days((self.now)(), &batch.days).await {
-                    Ok(()) => ready_days.extend(&batch.days),
-                    Err(error) => tracing::warn!(%error, "could not make sure of a batch's days"), // the commit waits
-                }
-            }
             let (processor, shutdown) = (self.clone(), shutdown.clone());
             under_way.spawn(async move {
-                settle(&processor.store, &*processor.queue, batch, &shutdown).await;
+                let stage = Stage { store: &processor.store, queue: &*processor.queue, now: &processor.now };
+                settle(stage, batch, &shutdown).await;
             });
         }
         under_way.join_all().await; // a commit is never cancelled half-way

@@ -6,7 +6,8 @@ use tallymark_queue::{Handle, Queue};
 use tallymark_store::{Batch, EnvelopeRow, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::commit;
+use crate::commit::{Committed, commit};
+use crate::run::Now;
 
 /// Conflicts with other processors that are met at once, before waiting longer between tries.
 const CONFLICTS_MAX: u32 = 5;
@@ -45,15 +46,11 @@ impl Prepared {
 /// Commits and acks `prepared`. Tries for as long as trying may help; a batch that can never work is halved
 /// until the envelopes that are at fault stand alone, and these are set aside with the reason. Returns
 /// early on shutdown: what was not acked is delivered again.
-pub(crate) async fn settle(
-    store: &Store,
-    queue: &dyn Queue,
-    prepared: Prepared,
-    shutdown: &CancellationToken,
-) {
+pub(crate) async fn settle(stage: Stage<'_>, prepared: Prepared, shutdown: &CancellationToken) {
+    let queue = stage.queue;
     let mut parts = vec![prepared];
     while let Some(part) = parts.pop() {
-        match commit_patiently(store, &part.batch, shutdown).await {
+        match commit_patiently(stage, &part, shutdown).await {
             Tried::Committed => ack(queue, &part.handles).await,
             Tried::Stopped => return,
             Tried::Refused(_) if part.handles.len() > 1 => {
@@ -74,16 +71,31 @@ pub(crate) async fn settle(
     }
 }
 
+/// Between what a batch is settled.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) queue: &'a dyn Queue,
+    pub(crate) now: &'a Now,
+}
+
+/// One try. The days first, each time: a day that could not be made ready while the store was away is asked for
+/// again.
+async fn commit_once(stage: Stage<'_>, part: &Prepared) -> Result<Committed, StoreError> {
+    stage.store.ensure_days((stage.now)(), &part.days).await?;
+    commit(stage.store, &part.batch).await
+}
+
 enum Tried {
     Committed,
     Refused(StoreError),
     Stopped,
 }
 
-async fn commit_patiently(store: &Store, batch: &Batch, shutdown: &CancellationToken) -> Tried {
+async fn commit_patiently(stage: Stage<'_>, part: &Prepared, shutdown: &CancellationToken) -> Tried {
     let (mut conflicts, mut wait) = (0, WAIT_MIN);
     loop {
-        let error = match commit(store, batch).await {
+        let error = match commit_once(stage, part).await {
             Ok(committed) => {
                 tracing::debug!(
                     envelopes = committed.envelopes,
@@ -100,7 +112,7 @@ async fn commit_patiently(store: &Store, batch: &Batch, shutdown: &CancellationT
             conflicts += 1;
             continue;
         }
-        if !error.is_conflict() && !error.is_unavailable() {
+        if error.is_final() {
             return Tried::Refused(error);
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most WAIT_MAX")]
@@ -121,7 +133,8 @@ async fn ack(queue: &dyn Queue, handles: &[Handle]) {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// The error with its causes, for a log line that can be acted on.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -12,6 +12,13 @@ use crate::data_dir::{self, OwnedDataDir};
 
 /// Opens the store that the configuration names, its schema brought up to date.
 pub(crate) async fn open_store(options: &Options) -> anyhow::Result<Store> {
+    let store = reach_store(options).await?;
+    store.migrate().await.context("cannot bring the store's schema up to date (--database-url)")?;
+    Ok(store)
+}
+
+/// Opens the store that the configuration names as it is. PostgreSQL need not be there yet.
+pub(crate) async fn reach_store(options: &Options) -> anyhow::Result<Store> {
     let address = match &options.database_url {
         Some(url) => url.clone(),
         None => {
@@ -19,9 +26,7 @@ pub(crate) async fn open_store(options: &Options) -> anyhow::Result<Store> {
             format!("sqlite:{}", options.data_dir.join("tallymark.db").display())
         }
     };
-    let store = Store::open(&address).await.context("cannot open the store (--database-url)")?;
-    store.migrate().await?;
-    Ok(store)
+    Store::open(&address).await.context("cannot open the store (--database-url)")
 }
 
 /// Opens the queue in Redis, or the embedded one in a directory that this process owns.
@@ -32,13 +37,34 @@ pub(crate) async fn open_queue(
     if let Some(url) = &options.redis_url {
         let mut config = RedisConfig::new(url.clone());
         config.prefix.clone_from(&options.redis_prefix);
-        return Ok(Arc::new(
-            RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")?,
-        ));
+        let queue = RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")?;
+        check_redis(&queue).await?;
+        return Ok(Arc::new(queue));
     }
     let data_dir = data_dir.context("the embedded queue needs a data directory of its own")?;
     let config = EmbeddedConfig::new(data_dir.join("queue"));
     Ok(Arc::new(EmbeddedQueue::open(config).await.context("cannot open the embedded queue")?))
+}
+
+/// Says what this Redis cannot promise. One that is away for now is no reason not to start.
+async fn check_redis(queue: &RedisQueue) -> anyhow::Result<()> {
+    let facts = match queue.facts().await {
+        Ok(facts) => facts,
+        Err(error) => {
+            tracing::warn!(%error, "Redis does not answer yet");
+            return Ok(());
+        }
+    };
+    anyhow::ensure!(facts.is_supported, "Redis {} is too old: the queue needs 7.0 or newer", facts.version);
+    if facts.evicts {
+        tracing::error!("Redis may evict acknowledged events: set maxmemory-policy to noeviction");
+    }
+    if !facts.is_append_only {
+        tracing::error!(
+            "Redis keeps nothing over a restart: set appendonly to yes, or acknowledged events can be lost"
+        );
+    }
+    Ok(())
 }
 
 /// What a collector asks about write keys: Redis, where `process` publishes, or the store beside it.

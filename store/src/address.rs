@@ -12,14 +12,15 @@ pub enum Kind {
 }
 
 impl Store {
-    /// Opens `postgres://…` or `sqlite:PATH`. A missing SQLite file is made; the schema is not.
+    /// Opens `postgres://…` or `sqlite:PATH`. A missing SQLite file is made; the schema is not. PostgreSQL is connected
+    /// to when it is first needed, so that who can do without it for a while need not wait.
     ///
     /// # Errors
-    /// [`StoreError::Address`] for other addresses, [`StoreError::Unavailable`] when nobody answers there.
+    /// [`StoreError::Address`] for other addresses, [`StoreError::Unavailable`] for a file that cannot be opened.
     pub async fn open(address: &str) -> Result<Self, StoreError> {
         let scheme = address.split_once(':').map_or("", |(scheme, _)| scheme);
         let backend = match scheme {
-            "postgres" | "postgresql" => Backend::Postgres(postgres::PgStore::open(address).await?),
+            "postgres" | "postgresql" => Backend::Postgres(postgres::PgStore::open(address)?),
             "sqlite" => Backend::Sqlite(sqlite::SqliteStore::open(address).await?),
             _ => {
                 let hint = "a store's address begins with postgres:// or sqlite:";

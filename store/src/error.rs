@@ -6,10 +6,13 @@ pub enum StoreError {
     /// Somebody else was at the same rows: the whole transaction may simply be tried again.
     #[error("the store asks to try the transaction again")]
     Conflict(#[source] sqlx::Error),
-    /// The store cannot be reached, is shutting down or is out of space: later the same call may work.
-    #[error("the store cannot be reached")]
+    /// The store cannot do it now: away, shutting down, read-only, out of space, without a table that is still to be
+    /// made. Later the same call may work. Whatever is not known to be [`Refused`](Self::Refused) is this: giving an
+    /// event up takes a proof, waiting does not.
+    #[error("the store cannot do this now")]
     Unavailable(#[source] sqlx::Error),
-    /// The same call fails each time.
+    /// The data itself is at fault, a value that the database has no room or no form for: the same call fails each
+    /// time.
     #[error("the store refuses this for good")]
     Refused(#[source] sqlx::Error),
     /// A row that does not hold what the schema promises.
@@ -40,10 +43,10 @@ impl StoreError {
         matches!(self, Self::Conflict(_))
     }
 
-    /// Whether waiting may help.
+    /// Whether the same call fails each time, because of what it was given.
     #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::UnknownProject(_))
     }
 }
 
@@ -51,15 +54,13 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &error {
-            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) => {
-                Self::Unavailable(error)
-            }
             E::Database(database) => match verdict(database.as_ref()) {
                 Verdict::Conflict => Self::Conflict(error),
                 Verdict::Unavailable => Self::Unavailable(error),
                 Verdict::Refused => Self::Refused(error),
             },
-            _ => Self::Refused(error),
+            E::Encode(_) => Self::Refused(error),
+            _ => Self::Unavailable(error),
         }
     }
 }
@@ -71,21 +72,22 @@ enum Verdict {
 }
 
 fn verdict(error: &dyn sqlx::error::DatabaseError) -> Verdict {
-    let Some(code) = error.code() else { return Verdict::Refused };
+    let Some(code) = error.code() else { return Verdict::Unavailable };
     if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
         // SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
         return match &code[..] {
             "40001" | "40P01" | "23505" | "55P03" => Verdict::Conflict,
             // A check fails in one way only: no partition takes the event's day yet; one is being made.
             "23514" => Verdict::Unavailable,
-            code if ["08", "53", "57", "58"].contains(&&code[..2]) => Verdict::Unavailable,
-            _ => Verdict::Refused,
+            // Data exception, integrity constraint, program limit (an index entry that is too large).
+            code if ["22", "23", "54"].contains(&&code[..2]) => Verdict::Refused,
+            _ => Verdict::Unavailable,
         };
     }
-    // SQLite's result code, the extended one's low byte: 5 busy, 6 locked, 10 I/O, 13 full, 14 cannot open.
+    // SQLite's result code, the extended one's low byte: 5 busy, 6 locked; 18 too big, 19 constraint, 20 mismatch.
     match code.parse::<u32>().map(|code| code & 0xff) {
         Ok(5 | 6) => Verdict::Conflict,
-        Ok(10 | 13 | 14) => Verdict::Unavailable,
-        _ => Verdict::Refused,
+        Ok(18..=20) => Verdict::Refused,
+        _ => Verdict::Unavailable,
     }
 }

@@ -1,5 +1,6 @@
 //! Admin commands beside running servers.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,22 @@ async fn a_revoked_token_reads_nothing_any_more() -> anyhow::Result<()> {
     Role::start(folder.path(), &revoke)?.ended()?;
     assert_eq!(query(&address, secret, &project.id).await?.0, StatusCode::UNAUTHORIZED);
     assert_eq!(query(&address, &project.token, &project.id).await?.0, StatusCode::OK);
+    server.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_ends_its_request_lets_a_server_stop_well() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut server = Role::start(folder.path(), &["serve", "--listen", "127.0.0.1:0"])?;
+    let address = server.address()?;
+    let project = create(folder.path(), "Site", &[])?;
+    let mut half = std::net::TcpStream::connect(address.trim_start_matches("http://"))?;
+    let head = format!(
+        "POST /capture?write_key={} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{{",
+        project.write_key
+    );
+    half.write_all(head.as_bytes())?;
+    assert_eq!(capture(&address, &project).await?, StatusCode::ACCEPTED);
     server.stop()
 }
 

@@ -30,8 +30,11 @@ fn parse(
         command.error(clap::error::ErrorKind::ValueValidation, detail)
     };
     let dotenv = files::dotenv(&directory.join(".env")).map_err(|detail| refuse(&mut command, detail))?;
-    let config_file =
-        config_file(&arguments, &environment).unwrap_or_else(|| directory.join("tallymark.toml"));
+    let named = config_file(&arguments, &environment);
+    if let Some(missing) = named.as_ref().filter(|file| !file.exists()) {
+        return Err(refuse(&mut command, format!("--config: there is no file {}", missing.display())));
+    }
+    let config_file = named.unwrap_or_else(|| directory.join("tallymark.toml"));
     let known: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
     let file = files::toml(&config_file, &known).map_err(|detail| refuse(&mut command, detail))?;
     for id in known {
@@ -105,6 +108,13 @@ mod tests {
         let directory = folder.path();
         let settings = read_in(directory, &["serve"], &[("REDIS_URL", "redis://there")]).unwrap();
         assert_eq!(settings.options.redis_url.as_deref(), Some("redis://there"));
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_in(folder.path(), &["--config", "/nowhere.toml", "serve"], &[]).unwrap_err();
+        assert!(error.to_string().contains("/nowhere.toml"), "{error}");
     }
 
     #[test]

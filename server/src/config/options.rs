@@ -31,7 +31,12 @@ pub(crate) struct Settings {
 
 impl From<Arguments> for Settings {
     fn from(arguments: Arguments) -> Self {
-        Self { options: arguments.options, command: arguments.command }
+        let mut options = arguments.options;
+        // Compose files set what they do not use to nothing.
+        for text in [&mut options.redis_url, &mut options.database_url, &mut options.public_url] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        Self { options, command: arguments.command }
     }
 }
 

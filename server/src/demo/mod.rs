@@ -26,6 +26,7 @@ pub(crate) async fn prepare(
     if !role.demo {
         return Ok(None);
     }
+    store.migrate().await?;
     data_dir::ensure(&options.data_dir)?;
     let path = options.data_dir.join("demo.json");
     if let Some(known) = known(&path, store).await? {

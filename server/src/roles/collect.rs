@@ -7,7 +7,7 @@ use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
 use tallymark_query::QueryApi;
 
 use super::http::{self, Readiness};
-use crate::backends::{open_queue, open_registry, open_store};
+use crate::backends::{open_queue, open_registry, reach_store};
 use crate::config::{Options, RoleOptions};
 use crate::{clock, demo, lifecycle, web};
 
@@ -21,7 +21,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
     let queue = open_queue(&options, None).await?;
     let registry = open_registry(&options, None)?;
     let store = match options.database_url {
-        Some(_) => Some(open_store(&options).await?),
+        Some(_) => Some(reach_store(&options).await?),
         None => None,
     };
     let collector =
@@ -46,7 +46,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         app = app.merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }));
     }
     web::announce(&public_url, demo.as_ref());
-    http::answer(listener, app, shutdown.cancelled_owned()).await?;
+    http::answer(listener, app, shutdown).await?;
     collector.drain().await;
     queue.close().await;
     if let Some(store) = store {

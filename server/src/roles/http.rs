@@ -1,7 +1,8 @@
 //! What a role answers over HTTP, until shutdown.
 
-use std::future::Future;
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::State;
@@ -17,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Options;
 
+/// How long requests may take to end once the process is to stop; the rest of the drain comes after.
+const REQUESTS_MAX: Duration = Duration::from_secs(4);
+
 /// What `/ready` asks.
 #[derive(Clone)]
 pub(super) struct Readiness {
@@ -31,7 +35,7 @@ struct Ready {
     checks: Vec<Check>,
 }
 
-/// `/health` and `/ready`, which every role answers.
+/// `/health` and `/ready`, which every role with HTTP answers.
 pub(super) fn probes(readiness: Readiness) -> Router {
     Router::new().route("/health", get(health)).route("/ready", get(ready)).with_state(readiness)
 }
@@ -75,11 +79,23 @@ pub(super) fn public_url(options: &Options, address: SocketAddr) -> String {
     }
 }
 
-/// Answers requests until shutdown, then finishes those that have begun.
+/// Answers requests until shutdown, then finishes those that have begun. A client that never ends its request does not
+/// keep the rest of the process from ending well.
 pub(super) async fn answer(
     listener: TcpListener,
     router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await.context("the HTTP server stopped")
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(REQUESTS_MAX).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served.context("the HTTP server stopped"),
+        () = overdue => {
+            tracing::warn!("requests that have not ended are left");
+            Ok(())
+        }
+    }
 }

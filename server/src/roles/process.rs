@@ -1,10 +1,11 @@
 //! `tallymark process`: from Redis into the store.
 
+use anyhow::Context;
 use tallymark_processor::Processor;
 use tokio_util::task::TaskTracker;
 
 use super::publish;
-use super::serve::processor_config;
+use super::serve::{processor_config, run_processor};
 use crate::backends::{open_queue, open_store};
 use crate::config::Options;
 use crate::{clock, lifecycle};
@@ -29,11 +30,14 @@ pub(crate) async fn process(options: Options) -> anyhow::Result<()> {
         clock::asked(),
     );
     tracing::info!("processing");
-    tasks.spawn(processor.run(shutdown));
+    let processing = tasks.spawn(run_processor(processor, shutdown.clone(), shutdown));
     tasks.close();
     tasks.wait().await;
     queue.close().await;
     store.close().await;
+    processing
+        .await
+        .context("the processor failed; what was acknowledged is in the queue and counts after a restart")?;
     tracing::info!("stopped");
     Ok(())
 }

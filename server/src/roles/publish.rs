@@ -68,7 +68,12 @@ impl Publisher {
         let projects: Vec<(String, ProjectSettings)> =
             keys.iter().map(|row| (row.key.clone(), settings(row))).collect();
         if let Published::Outdated { current } = self.registry.publish(&projects, version).await? {
-            tracing::debug!(version, current, "somebody published a later version");
+            tracing::warn!(
+                version,
+                current,
+                "Redis holds a later version of the projects than the store: of another database, or of this one before \
+                 it was restored. Give them apart by --redis-prefix, or delete the registry's keys in Redis"
+            );
         }
         Ok(())
     }

@@ -4,13 +4,13 @@ use axum::Router;
 use tallymark_query::QueryApi;
 
 use super::http::{self, Readiness};
-use crate::backends::open_store;
+use crate::backends::reach_store;
 use crate::config::Options;
 use crate::{clock, lifecycle};
 
 /// Answers queries until a signal.
 pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
-    let store = open_store(&options).await?;
+    let store = reach_store(&options).await?;
     let (listener, address) = http::listen(&options).await?;
     let shutdown = lifecycle::shutdown_on_signals()?;
     let readiness = Readiness { collector: None, store: Some(store.clone()), shutdown: shutdown.clone() };
@@ -18,7 +18,7 @@ pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
         .merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }))
         .merge(http::probes(readiness));
     println!("Queries: POST {}/api/v1/query", http::public_url(&options, address));
-    http::answer(listener, app, shutdown.cancelled_owned()).await?;
+    http::answer(listener, app, shutdown).await?;
     store.close().await;
     Ok(())
 }

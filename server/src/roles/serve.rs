@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
 use tallymark_processor::{Processor, ProcessorConfig};
@@ -33,7 +34,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let tasks = TaskTracker::new();
     let processor =
         Processor::new(store.clone(), Arc::clone(&queue), processor_config(&options), clock::asked());
-    tasks.spawn(processor.run(stop_processing.clone()));
+    let processing = tasks.spawn(run_processor(processor, stop_processing.clone(), shutdown.clone()));
     if let Some(publisher) = publish::publisher(&options, &store)? {
         tasks.spawn(publisher.run(stop_processing.clone()));
     }
@@ -51,7 +52,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
         .merge(http::probes(readiness))
         .merge(web::router(demo.as_ref()));
     web::announce(&public_url, demo.as_ref());
-    http::answer(listener, app, shutdown.cancelled_owned()).await?;
+    http::answer(listener, app, shutdown).await?;
 
     // What was acknowledged is in the queue; what is read from it is committed; then the files are closed.
     collector.drain().await;
@@ -59,8 +60,22 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     tasks.wait().await;
     queue.close().await;
     store.close().await;
+    processing
+        .await
+        .context("the processor failed; what was acknowledged is in the queue and counts after a restart")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Runs a processor. When it ends, by a bug too, the process is to end: a server that acknowledges and never counts
+/// would go unnoticed.
+pub(super) async fn run_processor(
+    processor: Processor,
+    stop: CancellationToken,
+    shutdown: CancellationToken,
+) {
+    let _ends_the_process = shutdown.drop_guard();
+    processor.run(stop).await;
 }
 
 /// How the processor works, as configured.

@@ -1,28 +1,35 @@
 //! What a server prints at its start: where it is, and what to do with it.
 
+use std::io::Write as _;
+
 use crate::admin::CreatedProject;
 
 /// Prints the addresses, the script tag, and for a demo all that is needed to try it.
 pub(crate) fn announce(url: &str, demo: Option<&CreatedProject>) {
+    let mut text = format!("\n  Tallymark is at   {url}\n");
     let key = demo.map_or("wk_…", |demo| &demo.write_key);
-    println!();
-    println!("  Tallymark is at   {url}");
-    if let Some(demo) = demo {
-        println!("  Demo shop         {url}/demo/   click around, then ask for today's numbers below");
-        println!("  Write key         {}", demo.write_key);
-        println!("  Read token        {}", demo.token);
-    } else {
-        println!("  Make a project    tallymark project create \"My site\"");
+    match demo {
+        Some(demo) => {
+            text += &format!(
+                "  Demo shop         {url}/demo/   click around, then ask for today's numbers below\n"
+            );
+            text += &format!("  Write key         {}\n", demo.write_key);
+            text += &format!("  Read token        {}\n", demo.token);
+        }
+        None => text += "  Make a project    tallymark project create \"My site\"\n",
     }
-    println!("  Script tag        <script async src=\"{url}/t.js\" data-write-key=\"{key}\"></script>");
+    text += &format!(
+        "  Script tag        <script async src=\"{url}/t.js\" data-write-key=\"{key}\"></script>\n\n"
+    );
     if let Some(demo) = demo {
-        println!();
-        println!("  curl -s {url}/api/v1/query -H 'Authorization: Bearer {}' \\", demo.token);
-        println!(
-            "    -d '{{\"project\":\"{}\",\"metrics\":[\"visitors\",\"pageviews\",\"events\"],",
+        let query = format!(
+            "{{\"project\":\"{}\",\"metrics\":[\"visitors\",\"pageviews\",\"events\"],\n         \
+             \"date_range\":\"day\",\"dimensions\":[\"event:page\"]}}",
             demo.id
         );
-        println!("         \"date_range\":\"day\",\"dimensions\":[\"event:page\"]}}'");
+        text += &format!("  curl -s {url}/api/v1/query -H 'Authorization: Bearer {}' \\\n", demo.token);
+        text += &format!("    -d '{query}'\n\n");
     }
-    println!();
+    // Whoever reads it may be gone (`| head`): a server serves all the same.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -50,11 +50,11 @@ pub(crate) struct PgStore {
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
 impl PgStore {
-    pub(crate) async fn open(address: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(address: &str) -> Result<Self, StoreError> {
         let options: PgConnectOptions =
             address.parse().map_err(|error| StoreError::Address(format!("the database URL: {error}")))?;
         let options = options.application_name("tallymark");
-        let writers = pool(WRITERS_MAX, WRITER_SETTINGS).connect_with(options.clone()).await?;
+        let writers = pool(WRITERS_MAX, WRITER_SETTINGS).connect_lazy_with(options.clone());
         let readers = pool(READERS_MAX, READER_SETTINGS).connect_lazy_with(options);
         Ok(Self { writers, readers })
     }

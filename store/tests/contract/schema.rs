@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use tallymark_store::{Kind, Store, StoreError};
-use tallymark_tests::databases::{TestStore, on_empty_postgres, on_empty_sqlite};
+use tallymark_tests::databases::{TestStore, on_empty_postgres, on_empty_sqlite, on_postgres};
 use tallymark_tests::on_both_stores;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -13,6 +14,7 @@ use crate::traffic::{RECEIVED, commit, envelope, ms, pageview, project};
 on_both_stores!(
     days_are_made_once_however_many_ask,
     an_event_of_a_day_that_is_not_there_waits_for_it,
+    what_is_wrong_with_the_store_gives_no_envelope_up,
     the_first_and_the_last_accepted_day_take_events,
     a_project_in_no_time_zone_is_not_created,
 );
@@ -33,6 +35,40 @@ async fn days_are_made_once_however_many_ask(test: TestStore) -> anyhow::Result<
         assert_eq!(test.sql().await?.number(partitions).await?, 34 + 16);
     }
     Ok(())
+}
+
+/// An envelope is given up for what is wrong with its data alone.
+async fn what_is_wrong_with_the_store_gives_no_envelope_up(test: TestStore) -> anyhow::Result<()> {
+    let project = project(&test, "UTC").await;
+    let sent = envelope(project, 1, &[pageview(1, "2026-10-27T10:05:00Z")]);
+    let batch = tallymark_store::Batch { envelopes: vec![sent.clone()] };
+    test.ensure_days(sent.received_at, &[]).await?;
+    let mut sql = test.sql().await?;
+    sql.run("alter table session rename to session_elsewhere").await?;
+    let failed = tallymark_processor::commit(&test, &batch).await.err().context("there is no table")?;
+    assert!(!failed.is_final(), "{failed:?}");
+    sql.run("alter table session_elsewhere rename to session").await?;
+    assert_eq!(commit(&test, [sent]).await?.accepted, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_only_reads_for_now_gives_no_envelope_up() {
+    on_postgres(async |test| {
+        let project = project(&test, "UTC").await;
+        let sent = envelope(project, 1, &[pageview(1, "2026-10-27T10:05:00Z")]);
+        test.ensure_days(sent.received_at, &[]).await?;
+        let separator = if test.address.contains('?') { '&' } else { '?' };
+        let reading = format!("{}{separator}options=-c%20default_transaction_read_only%3Don", test.address);
+        let store = tallymark_store::Store::open(&reading).await?;
+        let batch = tallymark_store::Batch { envelopes: vec![sent.clone()] };
+        let failed = tallymark_processor::commit(&store, &batch).await.err().context("it took a row")?;
+        assert!(matches!(failed, StoreError::Unavailable(_)), "{failed:?}");
+        store.close().await;
+        assert_eq!(commit(&test, [sent]).await?.accepted, 1);
+        Ok(())
+    })
+    .await;
 }
 
 async fn an_event_of_a_day_that_is_not_there_waits_for_it(test: TestStore) -> anyhow::Result<()> {
