@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
+use crate::columns::Ms;
 use crate::model::{Counts, DeltaFold, Dimension, OutcomeKey, RollupDelta, RollupKey, Sketch, VisitorHasher};
 use crate::{Backend, Store, StoreError, postgres, sqlite};
 
@@ -228,6 +229,15 @@ impl Grain {
         };
         UnixMs(bucket.0 + hours * tallymark_protocol::HOUR_MS)
     }
+}
+
+/// Sketches by their rows' keys, from the key's columns.
+pub(crate) fn keyed(rows: Vec<(i16, Ms, String, Vec<u8>)>) -> Vec<(RollupKey, Vec<u8>)> {
+    let keyed = rows.into_iter().filter_map(|(code, bucket, value, sketch)| {
+        let dimension = Dimension::from_code(code)?; // one of those asked for
+        Some((RollupKey { dimension, bucket: bucket.0, value }, sketch))
+    });
+    keyed.collect()
 }
 
 /// The statement that finds the visitors of a bucket's sessions with their values; what is added to it says which

@@ -3,6 +3,7 @@
 mod collect;
 mod http;
 mod process;
+mod processing;
 mod publish;
 mod query;
 mod serve;

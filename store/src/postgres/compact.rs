@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Lock, PgStore};
 use crate::StoreError;
 use crate::columns::Ms;
-use crate::compact::{CompactStatements, Grain, RollupWrite, session_visitors_sql};
+use crate::compact::{CompactStatements, Grain, RollupWrite, keyed, session_visitors_sql};
 use crate::model::{Dimension, OutcomeKey, RollupKey, Sketch};
 
 pub(crate) struct CompactTx {
@@ -87,11 +87,7 @@ impl CompactStatements for CompactTx {
             .bind(values)
             .fetch_all(&mut *self.tx)
             .await?;
-        let keyed = rows.into_iter().filter_map(|(code, bucket, value, sketch)| {
-            let dimension = Dimension::from_code(code)?; // one of those asked for
-            Some((RollupKey { dimension, bucket: bucket.0, value }, sketch))
-        });
-        Ok(keyed.collect())
+        Ok(keyed(rows))
     }
 
     async fn session_visitors(
