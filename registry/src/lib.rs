@@ -26,7 +26,7 @@ use tallymark_protocol::WriteKey;
 
 pub use self::local::{LocalRegistry, REFRESH_EVERY, UNKNOWN_FOR};
 pub use self::project::ProjectSettings;
-pub use self::redis::{POLL_EVERY, Published, RedisRegistry};
+pub use self::redis::{POLL_EVERY, Published, RedisRegistry, Version};
 
 /// What is known about projects.
 #[async_trait]

@@ -15,6 +15,7 @@ use tallymark_protocol::WriteKey;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::{ProjectSettings, Registry, RegistryError};
 
@@ -24,20 +25,37 @@ pub const POLL_EVERY: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Replaces the snapshot, unless a later one is there.
-/// KEYS: projects, version. ARGV: version, then write key and settings of each project.
+/// Replaces the snapshot, unless a later one of the same store is there.
+/// KEYS: projects, version. ARGV: store, number, then write key and settings of each project.
 const PUBLISH: &str = r"
-local current = tonumber(redis.call('GET', KEYS[2]) or '')
-if current and current > tonumber(ARGV[1]) then
-  return current
+local store, number = string.match(redis.call('GET', KEYS[2]) or '', '^(.*)/(%d+)$')
+if store == ARGV[1] and tonumber(number) > tonumber(ARGV[2]) then
+  return tonumber(number)
 end
 redis.call('DEL', KEYS[1])
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
-redis.call('SET', KEYS[2], ARGV[1])
-return tonumber(ARGV[1])
+redis.call('SET', KEYS[2], ARGV[1] .. '/' .. ARGV[2])
+return tonumber(ARGV[2])
 ";
+
+/// Which state of which store a snapshot is. Numbers of one store can be compared; another store's snapshot
+/// replaces it, since its write keys and projects mean something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The store's own id.
+    pub store: Uuid,
+    /// Moves up with every change of its projects.
+    pub number: i64,
+}
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let (store, number) = text.split_once('/')?;
+        Some(Self { store: store.parse().ok()?, number: number.parse().ok()? })
+    }
+}
 
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +90,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Snapshot {
-    version: Option<i64>,
+    version: Option<String>,
     projects: HashMap<String, Arc<ProjectSettings>>,
 }
 
@@ -100,18 +118,19 @@ impl RedisRegistry {
     }
 
     /// Replaces what is shared by `projects`, as they are at `version`, in one step. `version` moves with
-    /// every change: collectors look at nothing else. Publishing the same twice is harmless; an older version never replaces a later one, so that two publishers cannot
-    /// undo each other.
+    /// every change: collectors look at nothing else. Publishing the same twice is harmless; an older version never
+    /// replaces a later one of the same store, so that two publishers cannot undo each other.
     ///
     /// # Errors
     /// [`RegistryError::Unavailable`]: it may or may not be published; publishing again is right.
     pub async fn publish(
         &self,
         projects: &[(String, ProjectSettings)],
-        version: i64,
+        version: &Version,
     ) -> Result<Published, RegistryError> {
         let mut script = self.shared.publish.prepare_invoke();
-        script.key(&self.shared.projects_key).key(&self.shared.version_key).arg(version);
+        script.key(&self.shared.projects_key).key(&self.shared.version_key);
+        script.arg(version.store.to_string()).arg(version.number);
         for (write_key, settings) in projects {
             script.arg(write_key).arg(serde_json::to_string(settings).map_err(unavailable)?);
         }
@@ -120,7 +139,7 @@ impl RedisRegistry {
             .call(async |connection| script.invoke_async(connection).await)
             .await
             .map_err(unavailable)?;
-        Ok(if current == version { Published::Replaced } else { Published::Outdated { current } })
+        Ok(if current == version.number { Published::Replaced } else { Published::Outdated { current } })
     }
 
     /// The version that is published now; `None` when nothing is, as in a Redis that lost its memory.
@@ -128,8 +147,9 @@ impl RedisRegistry {
     ///
     /// # Errors
     /// [`RegistryError::Unavailable`].
-    pub async fn published_version(&self) -> Result<Option<i64>, RegistryError> {
-        self.shared.published_version().await.map_err(unavailable)
+    pub async fn published_version(&self) -> Result<Option<Version>, RegistryError> {
+        let text = self.shared.published_version().await.map_err(unavailable)?;
+        Ok(text.as_deref().and_then(Version::parse))
     }
 
     /// Ends the polling and waits until it has ended.
@@ -184,7 +204,7 @@ impl Shared {
         Ok(connection)
     }
 
-    async fn published_version(&self) -> RedisResult<Option<i64>> {
+    async fn published_version(&self) -> RedisResult<Option<String>> {
         self.call(async |connection| redis::cmd("GET").arg(&self.version_key).query_async(connection).await)
             .await
     }
@@ -194,7 +214,7 @@ impl Shared {
         let mut pipeline = redis::pipe();
         pipeline.atomic().cmd("GET").arg(&self.version_key);
         pipeline.cmd("HGET").arg(&self.projects_key).arg(write_key);
-        let (version, settings): (Option<i64>, Option<String>) = self
+        let (version, settings): (Option<String>, Option<String>) = self
             .call(async |connection| pipeline.query_async(connection).await)
             .await
             .map_err(unavailable)?;
@@ -205,8 +225,8 @@ impl Shared {
         let project: ProjectSettings = serde_json::from_str(&settings).map_err(unavailable)?;
         let project = Arc::new(project);
         let mut snapshot = self.snapshot.write().expect("nobody panics while holding the snapshot");
-        // Not into a later snapshot, which may have dropped this key.
-        if version >= snapshot.version {
+        // Not into another snapshot, which may have dropped this key; the poll brings the one that has it.
+        if snapshot.version.is_none() || version == snapshot.version {
             snapshot.projects.insert(write_key.to_owned(), Arc::clone(&project));
         }
         Ok(Some(project))
@@ -246,7 +266,7 @@ impl Shared {
         let mut pipeline = redis::pipe();
         pipeline.atomic().cmd("GET").arg(&self.version_key);
         pipeline.cmd("HGETALL").arg(&self.projects_key);
-        let (version, settings): (Option<i64>, HashMap<String, String>) =
+        let (version, settings): (Option<String>, HashMap<String, String>) =
             self.call(async |connection| pipeline.query_async(connection).await).await?;
         if version.is_none() {
             return Ok(());

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use tallymark_protocol::WriteKey;
-use tallymark_registry::{POLL_EVERY, ProjectSettings, Published, RedisRegistry, Registry, RegistryError};
+use tallymark_registry::{
+    POLL_EVERY, ProjectSettings, Published, RedisRegistry, Registry, RegistryError, Version,
+};
+use uuid::Uuid;
 
 const KEY: &str = "wk_0123456789abcdefghijklmn";
 const OTHER: &str = "wk_nmlkjihgfedcba9876543210";
@@ -48,6 +51,10 @@ async fn ask_until(registry: &RedisRegistry, key: &str, want: Option<ProjectSett
     asked.await.expect("a change takes effect within five seconds");
 }
 
+fn version(number: i64) -> Version {
+    Version { store: Uuid::from_u128(1), number }
+}
+
 #[tokio::test]
 async fn before_anybody_published_no_key_is_unknown() {
     let registry = Place::new().registry();
@@ -60,10 +67,13 @@ async fn what_was_published_is_known_at_once_and_the_rest_is_unknown() {
     let place = Place::new();
     let publisher = place.registry();
     let collector = place.registry();
-    assert_eq!(publisher.publish(&[(KEY.to_owned(), project(7, 1))], 1).await.unwrap(), Published::Replaced);
+    assert_eq!(
+        publisher.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap(),
+        Published::Replaced
+    );
     assert_eq!(ask(&collector, KEY).await.unwrap(), Some(project(7, 1)), "looked up, not waited for");
     assert_eq!(ask(&collector, OTHER).await.unwrap(), None);
-    assert_eq!(publisher.published_version().await.unwrap(), Some(1));
+    assert_eq!(publisher.published_version().await.unwrap(), Some(version(1)));
 }
 
 #[tokio::test]
@@ -71,10 +81,10 @@ async fn a_changed_and_a_removed_project_reach_collectors() {
     let place = Place::new();
     let (publisher, collector) = (place.registry(), place.registry());
     let both = [(KEY.to_owned(), project(7, 1)), (OTHER.to_owned(), project(8, 1))];
-    publisher.publish(&both, 1).await.unwrap();
+    publisher.publish(&both, &version(1)).await.unwrap();
     ask_until(&collector, KEY, Some(project(7, 1))).await;
     ask_until(&collector, OTHER, Some(project(8, 1))).await;
-    publisher.publish(&[(KEY.to_owned(), project(7, 2))], 2).await.unwrap();
+    publisher.publish(&[(KEY.to_owned(), project(7, 2))], &version(2)).await.unwrap();
     ask_until(&collector, KEY, Some(project(7, 2))).await;
     ask_until(&collector, OTHER, None).await;
 }
@@ -83,18 +93,21 @@ async fn a_changed_and_a_removed_project_reach_collectors() {
 async fn an_older_snapshot_never_replaces_a_later_one() {
     let place = Place::new();
     let registry = place.registry();
-    registry.publish(&[(KEY.to_owned(), project(7, 5))], 5).await.unwrap();
-    let outdated = registry.publish(&[(KEY.to_owned(), project(7, 4))], 4).await.unwrap();
+    registry.publish(&[(KEY.to_owned(), project(7, 5))], &version(5)).await.unwrap();
+    let outdated = registry.publish(&[(KEY.to_owned(), project(7, 4))], &version(4)).await.unwrap();
     assert_eq!(outdated, Published::Outdated { current: 5 });
     assert_eq!(ask(&registry, KEY).await.unwrap(), Some(project(7, 5)));
-    assert_eq!(registry.publish(&[(KEY.to_owned(), project(7, 5))], 5).await.unwrap(), Published::Replaced);
+    assert_eq!(
+        registry.publish(&[(KEY.to_owned(), project(7, 5))], &version(5)).await.unwrap(),
+        Published::Replaced
+    );
 }
 
 #[tokio::test]
 async fn a_redis_that_lost_its_memory_leaves_known_keys_and_makes_others_an_error() {
     let place = Place::new();
     let registry = place.registry();
-    registry.publish(&[(KEY.to_owned(), project(7, 1))], 1).await.unwrap();
+    registry.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap();
     ask_until(&registry, KEY, Some(project(7, 1))).await;
     let client = redis::Client::open(place.url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -111,4 +124,14 @@ async fn a_redis_that_is_away_is_an_error_and_not_an_unknown_key() {
     let port_of_nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let registry = RedisRegistry::new(&format!("redis://{port_of_nobody}/"), "tallymark-test:").unwrap();
     assert!(matches!(ask(&registry, KEY).await, Err(RegistryError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn another_store_replaces_what_is_there_whatever_its_number() {
+    let registry = Place::new().registry();
+    registry.publish(&[(KEY.to_owned(), project(7, 5))], &version(5)).await.unwrap();
+    let other = Version { store: Uuid::from_u128(2), number: 1 };
+    assert_eq!(registry.publish(&[], &other).await.unwrap(), Published::Replaced);
+    assert_eq!(registry.published_version().await.unwrap(), Some(other));
+    ask_until(&registry, KEY, None).await;
 }

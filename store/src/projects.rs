@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 use tallymark_protocol::UnixMs;
+use uuid::Uuid;
 
 use crate::columns::Ms;
 use crate::model::parse_zone;
@@ -147,16 +148,15 @@ impl Store {
         .await?))
     }
 
-    /// A number that goes up with every change of any project or key.
+    /// Which store this is, and a number that goes up with every change of any project or key.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn projects_version(&self) -> Result<i64, StoreError> {
-        let (version,): (i64,) = on_both!(self, read, |pool| sqlx::query_as(
-            "select cast(coalesce(sum(version), 0) as bigint) from project"
+    pub async fn projects_version(&self) -> Result<(Uuid, i64), StoreError> {
+        on_both!(self, read, |pool| Ok(sqlx::query_as(
+            "select id, (select cast(coalesce(sum(version), 0) as bigint) from project) from installation"
         )
         .fetch_one(pool)
-        .await?);
-        Ok(version)
+        .await?))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tallymark_registry::{ProjectSettings, Published, RedisRegistry};
+use tallymark_registry::{ProjectSettings, Published, RedisRegistry, Version};
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -55,24 +55,35 @@ impl Publisher {
     }
 
     async fn publish_if_changed(&self) -> anyhow::Result<()> {
-        if self.registry.published_version().await? == Some(self.store.projects_version().await?) {
-            return Ok(());
+        let ours = self.version().await?;
+        match self.registry.published_version().await? {
+            Some(published) if published == ours => return Ok(()),
+            Some(published) if published.store != ours.store => tracing::warn!(
+                "Redis held the projects of another database; they are replaced. Two databases over one Redis need a \
+                 --redis-prefix each"
+            ),
+            _ => {}
         }
         self.publish().await
     }
 
+    async fn version(&self) -> anyhow::Result<Version> {
+        let (store, number) = self.store.projects_version().await?;
+        Ok(Version { store, number })
+    }
+
     async fn publish(&self) -> anyhow::Result<()> {
         // The version first: a change in between is published under the older one, and then once more.
-        let version = self.store.projects_version().await?;
+        let version = self.version().await?;
         let keys = self.store.write_keys().await?;
         let projects: Vec<(String, ProjectSettings)> =
             keys.iter().map(|row| (row.key.clone(), settings(row))).collect();
-        if let Published::Outdated { current } = self.registry.publish(&projects, version).await? {
+        if let Published::Outdated { current } = self.registry.publish(&projects, &version).await? {
             tracing::warn!(
-                version,
+                version = version.number,
                 current,
-                "Redis holds a later version of the projects than the store: of another database, or of this one before \
-                 it was restored. Give them apart by --redis-prefix, or delete the registry's keys in Redis"
+                "Redis holds later projects than the store does; where the database was restored from a backup, delete \
+                 the registry's keys in Redis"
             );
         }
         Ok(())

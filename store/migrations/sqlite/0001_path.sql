@@ -1,6 +1,12 @@
 -- The whole path of an event: projects and their keys, receipts, events, sessions, ledger, identities,
 -- deltas and rollups. Every key starts with project_id, so that the schema can be distributed by it.
 
+-- Which store this is: one row, made with it. What others keep of a store (a registry's snapshot) names it.
+create table installation (
+    id blob not null
+);
+insert into installation (id) values (randomblob(16));
+
 create table project (
     id integer primary key autoincrement,
     name text not null,
