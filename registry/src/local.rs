@@ -171,7 +171,8 @@ impl Copies {
             };
             match &refreshed {
                 Err(error) if is_well => {
-                    tracing::warn!(%error, "cannot look projects up; going on with what is known")
+                    let source = error.source().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(%error, source, "cannot look projects up; going on with what is known")
                 }
                 Ok(()) if !is_well => tracing::info!("projects can be looked up again"),
                 _ => {}
