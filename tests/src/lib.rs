@@ -21,5 +21,6 @@
 pub mod databases;
 pub mod drive;
 pub mod oracle;
+pub mod patience;
 pub mod product;
 pub mod world;

@@ -2,15 +2,13 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tallymark_tests::databases::on_empty_postgres;
+use tallymark_tests::patience::until;
 use tallymark_tests::product::{Role, json};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A project as `project create --json` prints it.
 struct Created {
@@ -44,16 +42,12 @@ async fn query(address: &str, token: &str, project: &str) -> anyhow::Result<(Sta
 }
 
 async fn until_counted(address: &str, project: &Created, events: u64) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    until(&format!("{events} events are counted"), async || {
         let (status, answer) = query(address, &project.token, &project.id).await?;
         ensure!(status == StatusCode::OK, "{status} {answer}");
-        if answer["results"][0]["metrics"] == json!([events, 1]) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "not counted: {answer}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        Ok(answer["results"][0]["metrics"] == json!([events, 1]))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,15 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value, json};
 use tallymark_tests::databases::on_empty_postgres;
+use tallymark_tests::patience::until;
 use tallymark_tests::product::Role;
-
-/// For a machine under load; what is sent is visible within a second or two.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_on_the_embedded_default_is_counted_number_by_number() -> anyhow::Result<()> {
@@ -114,16 +111,10 @@ impl Shop {
     }
 
     async fn until_counted(&self, events: &Value) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let counted =
-                self.query(&json!(["events"]), &json!([]), &json!([])).await?[0]["metrics"][0].clone();
-            if counted == *events {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "{events} events were caused, {counted} are counted");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        until(&format!("{events} events are counted"), async || {
+            Ok(self.query(&json!(["events"]), &json!([]), &json!([])).await?[0]["metrics"][0] == *events)
+        })
+        .await
     }
 
     /// What `metric` is for each value of `dimension`; values for which it is 0 are left out.

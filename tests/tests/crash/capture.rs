@@ -11,6 +11,7 @@ use tallymark_protocol::UnixMs;
 use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue};
 use tallymark_store::{Store, WriteKeyRow};
 use tallymark_tests::databases::{TestStore, on_postgres};
+use tallymark_tests::patience::{PATIENCE, until};
 use tallymark_tests::product::{self, Role};
 use tallymark_tests::world::{Dice, Request, World};
 use tallymark_tests::{drive, oracle};
@@ -18,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::KILLS;
-use crate::support::{Keys, PATIENCE, drain, redis_url, until, world_of_now};
+use crate::support::{Keys, drain, redis_url, world_of_now};
 
 /// Requests under way at once.
 const SENDERS: usize = 3;

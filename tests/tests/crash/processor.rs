@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tallymark_tests::databases::{TestStore, on_postgres};
+use tallymark_tests::patience::until;
 use tallymark_tests::product::Role;
 use tallymark_tests::world::{Dice, Shape, World};
 use tallymark_tests::{drive, oracle};
 
 use crate::KILLS;
 use crate::proxy::AckStop;
-use crate::support::{Keys, drain, redis_url, until};
+use crate::support::{Keys, drain, redis_url};
 
 fn arguments<'a>(test: &'a TestStore, keys: &'a Keys, redis_url: &'a str) -> [&'a str; 9] {
     let (database, prefix) = (test.address.as_str(), keys.prefix.as_str());

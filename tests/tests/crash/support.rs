@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use tallymark_processor::{Processor, ProcessorConfig};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::{Queue, RedisConfig, RedisQueue};
 use tallymark_store::Store;
+use tallymark_tests::patience::until;
 use tallymark_tests::world::{Shape, World};
 use tokio_util::sync::CancellationToken;
-
-/// For anything that a machine under load may take its time for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A world of now, for a server that looks at the clock.
 pub(crate) fn world_of_now(seed: u64) -> World {
@@ -77,18 +74,4 @@ pub(crate) async fn drain(store: &Store, queue: &Arc<dyn Queue>) -> anyhow::Resu
     empty?;
     anyhow::ensure!(queue.backlog().await?.dead_letters == 0, "entries were set aside");
     Ok(())
-}
-
-/// Asks again and again, for as long as [`PATIENCE`] lasts.
-pub(crate) async fn until(
-    what: &str,
-    mut ask: impl AsyncFnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let asking = async {
-        while !ask().await? {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, asking).await.with_context(|| format!("waited in vain until {what}"))?
 }
