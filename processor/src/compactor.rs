@@ -5,7 +5,7 @@ use std::time::Duration;
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::settle::with_causes;
+use crate::causes::with_causes;
 
 /// Between two runs, at least. Reads fold what is not compacted yet, so this bounds their extra work, not their
 /// freshness.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::Now;
-use crate::settle::with_causes;
+use crate::causes::with_causes;
+use crate::clock::Now;
 
 /// Days are made three ahead: an hour's delay is nothing.
 const INTERVAL: Duration = Duration::from_secs(3_600);

@@ -15,6 +15,8 @@
 //! # }
 //! ```
 
+mod causes;
+mod clock;
 mod commit;
 mod compactor;
 mod days;
@@ -23,6 +25,7 @@ mod run;
 mod sessionize;
 mod settle;
 
+pub use clock::Now;
 pub use commit::{Committed, commit};
 pub use enrich::Enricher;
-pub use run::{Now, Processor, ProcessorConfig, parallel_commits};
+pub use run::{Processor, ProcessorConfig, parallel_commits};

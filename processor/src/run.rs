@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallymark_protocol::UnixMs;
 use tallymark_queue::{BatchLimit, Delivery, Queue, QueueError};
 use tallymark_store::{Kind, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Now;
 use crate::enrich::Enricher;
 use crate::settle::{Prepared, Stage, settle};
 use crate::{compactor, days};
-
-/// Asks what time it is.
-pub type Now = Arc<dyn Fn() -> UnixMs + Send + Sync>;
 
 /// How a processor works.
 #[derive(Clone, Copy, Debug)]

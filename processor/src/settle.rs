@@ -6,8 +6,9 @@ use tallymark_queue::{Handle, Queue};
 use tallymark_store::{Batch, EnvelopeRow, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::with_causes;
+use crate::clock::Now;
 use crate::commit::{Committed, commit};
-use crate::run::Now;
 
 /// Conflicts with other processors that are met at once, before waiting longer between tries.
 const CONFLICTS_MAX: u32 = 5;
@@ -131,10 +132,4 @@ async fn ack(queue: &dyn Queue, handles: &[Handle]) {
         // Harmless: delivered again, the receipts let it fall out.
         tracing::warn!(%error, entries = handles.len(), "could not ack what was committed");
     }
-}
-
-/// The error with its causes, for a log line that can be acted on.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
