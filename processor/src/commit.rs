@@ -25,7 +25,7 @@ pub struct Committed {
 ///
 /// # Errors
 /// [`StoreError::Conflict`]: nothing happened, try again. After [`StoreError::Unavailable`] it is unknown
-/// whether it happened: try again, the receipts will tell. Everything else fails each time.
+/// whether it happened: try again, the receipts will tell. Where [`StoreError::is_final`], it fails each time.
 pub async fn commit(store: &Store, batch: &Batch) -> Result<Committed, StoreError> {
     let mut tx = store.begin().await?;
     let claimed = tx.claim_envelopes(batch).await?; // receipts: a redelivered envelope falls out whole

@@ -35,9 +35,9 @@ pub(crate) async fn publish_projects(options: &Options, store: &Store) -> anyhow
 
 impl Publisher {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let mut is_well = true;
+        let (mut is_well, mut said) = (true, None);
         loop {
-            match self.publish_if_changed().await {
+            match self.publish_if_changed(&mut said).await {
                 Ok(()) => is_well = true,
                 Err(error) if is_well => {
                     is_well = false;
@@ -54,16 +54,33 @@ impl Publisher {
         self.registry.close().await;
     }
 
-    async fn publish_if_changed(&self) -> anyhow::Result<()> {
+    /// Publishes where Redis does not hold what the store does. What stands in the way is said once, not each second.
+    async fn publish_if_changed(&self, said: &mut Option<Version>) -> anyhow::Result<()> {
+        // Redis first: what others publish in between is not later than what the store says after it.
+        let published = self.registry.published_version().await?;
         let ours = self.version().await?;
-        match self.registry.published_version().await? {
-            Some(published) if published == ours => return Ok(()),
-            Some(published) if published.store != ours.store => tracing::warn!(
+        if published.as_ref() == Some(&ours) {
+            return Ok(());
+        }
+        let is_news = published != *said;
+        match &published {
+            Some(theirs) if theirs.store != ours.store && is_news => tracing::warn!(
                 "Redis held the projects of another database; they are replaced. Two databases over one Redis need a \
                  --redis-prefix each"
             ),
+            Some(theirs) if theirs.store == ours.store && theirs.number > ours.number => {
+                if is_news {
+                    tracing::warn!(
+                        "Redis holds later projects than the store does; where the database was restored from a \
+                         backup, delete the registry's keys in Redis"
+                    );
+                }
+                *said = published;
+                return Ok(());
+            }
             _ => {}
         }
+        *said = published;
         self.publish().await
     }
 
@@ -82,8 +99,7 @@ impl Publisher {
             tracing::warn!(
                 version = version.number,
                 current,
-                "Redis holds later projects than the store does; where the database was restored from a backup, delete \
-                 the registry's keys in Redis"
+                "Redis holds later projects than the store does"
             );
         }
         Ok(())

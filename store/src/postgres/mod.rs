@@ -34,8 +34,8 @@ pub(crate) enum Lock {
 }
 
 /// Writers look rows up by key, thousands at a time, in tables that grow from nothing while a plan is remembered.
-/// A plan made for the empty table is a scan for each key: measured, fifty times the work. So plans are made for
-/// the tables as they are, and only of index look-ups; `jit` would compile them for their pretended cost.
+/// A plan made for the empty table may scan the full one for each key. So plans are made for the tables as they are,
+/// and only of index look-ups; `jit` would compile them for their pretended cost.
 const WRITER_SETTINGS: &str = "set plan_cache_mode = force_custom_plan; set enable_seqscan = off; \
     set enable_hashjoin = off; set enable_mergejoin = off; set jit = off";
 const READER_SETTINGS: &str = "set plan_cache_mode = force_custom_plan; set jit = off";
