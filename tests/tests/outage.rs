@@ -72,13 +72,13 @@ async fn a_day_that_could_not_be_made_at_first_is_made_when_the_store_is_back() 
             Arc::new(|| NOW),
         );
         let scenario = async {
+            let _stops_the_processor = shutdown.clone().drop_guard(); // where the scenario fails, too
             queue.append(&envelope(project_id, UnixMs(NOW.0 - 40 * DAY_MS))).await?;
             until("it was read", async || Ok(queue.backlog().await?.pending == 1)).await?;
             // Long enough for a first try; a shorter time makes the test weaker, never red.
             tokio::time::sleep(Duration::from_millis(200)).await;
             sql.run("alter table event_away rename to event").await?;
             until("it was counted", async || Ok(queue.backlog().await?.entries == 0)).await?;
-            shutdown.cancel();
             anyhow::Ok(())
         };
         let ((), done) = tokio::join!(processor.run(shutdown.clone()), scenario);

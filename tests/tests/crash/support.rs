@@ -66,8 +66,8 @@ pub(crate) async fn drain(store: &Store, queue: &Arc<dyn Queue>) -> anyhow::Resu
     let processor = Processor::new(store.clone(), Arc::clone(queue), config, now);
     let shutdown = CancellationToken::new();
     let empty = async {
+        let _stops_the_processor = shutdown.clone().drop_guard(); // where it is waited in vain, too
         until("the queue is empty", async || Ok(queue.backlog().await?.entries == 0)).await?;
-        shutdown.cancel();
         anyhow::Ok(())
     };
     let ((), empty) = tokio::join!(processor.run(shutdown.clone()), empty);
