@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use tallymark_protocol::settings::ProjectSettings;
 use tallymark_protocol::{UnixMs, WriteKey};
 use tallymark_queue::{Queue, QueueError, QueuedEnvelope};
-use tallymark_registry::{ProjectSettings, Registry};
+use tallymark_registry::{RateTokens, Registry, Salts};
 use tokio_util::task::TaskTracker;
 
 use crate::refusal::Refusal;
@@ -20,11 +21,24 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Collector(Arc<Shared>);
 
+/// What a collector works with.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where envelopes go.
+    pub queue: Arc<dyn Queue>,
+    /// What is known about projects.
+    pub registry: Arc<dyn Registry>,
+    /// Rate limits.
+    pub tokens: Arc<dyn RateTokens>,
+    /// What addresses are hashed under.
+    pub salts: Arc<dyn Salts>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
 struct Shared {
     config: CollectorConfig,
-    queue: Arc<dyn Queue>,
-    registry: Arc<dyn Registry>,
-    clock: Arc<dyn Clock>,
+    surroundings: Surroundings,
     /// Appends that have begun.
     appends: TaskTracker,
     queue_is_well: AtomicBool,
@@ -43,16 +57,12 @@ pub struct Check {
 }
 
 impl Collector {
-    /// A collector that appends to `queue` and knows what `registry` knows.
-    pub fn new(
-        config: CollectorConfig,
-        queue: Arc<dyn Queue>,
-        registry: Arc<dyn Registry>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// A collector that works as `config` says, with what is around it.
+    #[must_use]
+    pub fn new(config: CollectorConfig, surroundings: Surroundings) -> Self {
         let (queue_is_well, registry_is_well) = (AtomicBool::new(true), AtomicBool::new(true));
         let appends = TaskTracker::new();
-        Self(Arc::new(Shared { config, queue, registry, clock, appends, queue_is_well, registry_is_well }))
+        Self(Arc::new(Shared { config, surroundings, appends, queue_is_well, registry_is_well }))
     }
 
     /// Waits until every append that has begun has ended. Call it after the server has stopped accepting.
@@ -64,16 +74,17 @@ impl Collector {
     /// Whether the queue can be used, and what waits in it.
     pub async fn check(&self) -> Check {
         let name = "queue";
-        let (is_ready, detail) = match tokio::time::timeout(CHECK_TIMEOUT, self.0.queue.backlog()).await {
-            Ok(Ok(backlog)) => (true, format!("{} envelopes wait", backlog.entries)),
-            Ok(Err(error)) => (false, error.to_string()),
-            Err(_) => (false, format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
-        };
+        let (is_ready, detail) =
+            match tokio::time::timeout(CHECK_TIMEOUT, self.0.surroundings.queue.backlog()).await {
+                Ok(Ok(backlog)) => (true, format!("{} envelopes wait", backlog.entries)),
+                Ok(Err(error)) => (false, error.to_string()),
+                Err(_) => (false, format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+            };
         Check { name, is_ready, detail }
     }
 
     pub(crate) fn now(&self) -> UnixMs {
-        self.0.clock.now()
+        self.0.surroundings.clock.now()
     }
 
     pub(crate) fn config(&self) -> &CollectorConfig {
@@ -83,7 +94,7 @@ impl Collector {
     /// The project of a write key as a client sent it.
     pub(crate) async fn project(&self, write_key: &str) -> Result<Arc<ProjectSettings>, Refusal> {
         let write_key = WriteKey::parse(write_key).ok_or(Refusal::UnknownWriteKey)?;
-        match self.0.registry.project_by_write_key(write_key).await {
+        match self.0.surroundings.registry.project_by_write_key(write_key).await {
             Ok(project) => {
                 note(&self.0.registry_is_well, || tracing::info!("write keys can be checked again"));
                 project.ok_or(Refusal::UnknownWriteKey)
@@ -103,7 +114,7 @@ impl Collector {
     /// either happens whole, and the events count once when they are sent again, or it fails for a reason
     /// that is ours to see.
     pub(crate) async fn append(&self, envelope: QueuedEnvelope) -> Result<(), Refusal> {
-        let queue = Arc::clone(&self.0.queue);
+        let queue = Arc::clone(&self.0.surroundings.queue);
         let append = self.0.appends.spawn(async move { queue.append(&envelope).await });
         let retry_after = self.0.config.retry_after;
         let error = match tokio::time::timeout(self.0.config.append_timeout, append).await {

@@ -10,14 +10,10 @@
 //! a key.
 //!
 //! ```no_run
-//! use std::sync::Arc;
+//! use tallymark_collector::{Collector, CollectorConfig, Surroundings, router};
 //!
-//! use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
-//! use tallymark_queue::Queue;
-//! use tallymark_registry::Registry;
-//!
-//! async fn collect(queue: Arc<dyn Queue>, registry: Arc<dyn Registry>) -> std::io::Result<()> {
-//!     let collector = Collector::new(CollectorConfig::default(), queue, registry, Arc::new(SystemClock));
+//! async fn collect(surroundings: Surroundings) -> std::io::Result<()> {
+//!     let collector = Collector::new(CollectorConfig::default(), surroundings);
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //!     axum::serve(listener, router(collector.clone())).await?;
 //!     collector.drain().await;
@@ -35,7 +31,7 @@ mod refusal;
 mod routes;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use collector::{Check, Collector};
+pub use collector::{Check, Collector, Surroundings};
 pub use config::CollectorConfig;
 pub use routes::health::health;
 pub use routes::router;

@@ -34,13 +34,15 @@ mod event;
 mod lenient;
 #[cfg(feature = "decode")]
 mod props;
+#[cfg(feature = "decode")]
+pub mod settings;
 
 #[cfg(feature = "decode")]
 pub use answer::{CaptureAnswer, Rejection};
 #[cfg(feature = "decode")]
 pub use decode::{Arrival, Decoded, EnvelopeError, decode};
 #[cfg(feature = "decode")]
-pub use event::{Context, Event, Rejected};
+pub use event::{Context, Event, Place, Rejected};
 pub use id::time_in_v7;
 #[cfg(feature = "decode")]
 pub use id::{event_id, uuid_from_text};

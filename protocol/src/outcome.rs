@@ -34,11 +34,23 @@ pub enum DiscardReason {
     TooLate,
     /// Its day lies in the future, or before there were clocks worth believing.
     ClockOutOfRange,
+    /// The project has used its quota of events for this month.
+    QuotaExceeded,
+    /// Its event source is switched off.
+    EventSourceOff,
+    /// The project's owner keeps this address out.
+    ShieldedAddress,
+    /// The project's owner keeps this host out.
+    ShieldedHostname,
+    /// The project's owner keeps this path out.
+    ShieldedPath,
+    /// The project's owner keeps this user agent out.
+    ShieldedUserAgent,
 }
 
 impl DiscardReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::MalformedEvent,
         Self::NameMissing,
         Self::NameTooLong,
@@ -49,6 +61,12 @@ impl DiscardReason {
         Self::PropsTooDeep,
         Self::TooLate,
         Self::ClockOutOfRange,
+        Self::QuotaExceeded,
+        Self::EventSourceOff,
+        Self::ShieldedAddress,
+        Self::ShieldedHostname,
+        Self::ShieldedPath,
+        Self::ShieldedUserAgent,
     ];
 
     /// The stable name.
@@ -65,6 +83,12 @@ impl DiscardReason {
             Self::PropsTooDeep => "props_too_deep",
             Self::TooLate => "too_late",
             Self::ClockOutOfRange => "clock_out_of_range",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::EventSourceOff => "event_source_off",
+            Self::ShieldedAddress => "shielded_address",
+            Self::ShieldedHostname => "shielded_hostname",
+            Self::ShieldedPath => "shielded_path",
+            Self::ShieldedUserAgent => "shielded_user_agent",
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tallymark_protocol::{Context, UnixMs};
+use tallymark_protocol::{Context, Place, UnixMs};
 use tallymark_queue::{
     BatchLimit, Delivery, ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Handle, Queue, QueuedEnvelope,
 };
@@ -23,6 +23,8 @@ fn envelope(number: u128) -> QueuedEnvelope {
         received: 0,
         from_browser: false,
         user_agent: Some("a reasonably long user agent, so that there is something to tear".to_owned()),
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events: Vec::new(),

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use redis::streams::StreamInfoConsumersReply;
-use tallymark_protocol::{Context, UnixMs};
+use tallymark_protocol::{Context, Place, UnixMs};
 use tallymark_queue::{
     Backlog, BatchLimit, Delivery, ENTRY_VERSION, Handle, Queue, QueueError, QueuedEnvelope, RedisConfig,
     RedisQueue,
@@ -108,6 +108,8 @@ fn envelope(number: u128) -> QueuedEnvelope {
         received: 0,
         from_browser: false,
         user_agent: None,
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events: Vec::new(),

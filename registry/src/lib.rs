@@ -1,9 +1,12 @@
 //! What collectors know about projects: a copy in memory, so that capturing never waits for the store.
 //!
-//! Beside the path of an event: the collector asks it once for each request. The store is the truth; a
-//! copy is at most a few seconds old. It never guesses: a key that it cannot look up is an error
-//! ([`RegistryError`]), not an unknown key, since a tracker stops for good at "unknown" and tries again at
-//! "not now".
+//! Beside the path of an event: the collector asks it for each request. Three things are shared:
+//! settings by write key ([`Registry`]), rate tokens ([`RateTokens`]) and the salts under which addresses are
+//! forgotten ([`Salts`]). Each has a form for many collectors, through Redis, and one for a process alone.
+//!
+//! The store is the truth; a copy is at most a few seconds old. It never guesses: a key that it cannot look up
+//! is an error ([`RegistryError`]), not an unknown key, since a tracker stops for good at "unknown" and tries
+//! again at "not now". It never holds an address.
 //!
 //! ```
 //! use tallymark_protocol::WriteKey;
@@ -16,17 +19,20 @@
 //! ```
 
 mod local;
-mod project;
+mod rate;
 mod redis;
+mod salt;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tallymark_protocol::WriteKey;
+use tallymark_protocol::settings::ProjectSettings;
 
 pub use self::local::{LocalRegistry, REFRESH_EVERY, UNKNOWN_FOR};
-pub use self::project::ProjectSettings;
+pub use self::rate::{Bucket, LocalRateTokens, RateTokens, Taken, Tokens};
 pub use self::redis::{POLL_EVERY, Published, RedisRegistry, Version};
+pub use self::salt::{NoSalts, Salt, Salts};
 
 /// What is known about projects.
 #[async_trait]

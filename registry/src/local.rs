@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallymark_protocol::WriteKey;
+use tallymark_protocol::settings::ProjectSettings;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::{ProjectSettings, Registry, RegistryError};
+use crate::{Registry, RegistryError};
 
 /// How often known keys are looked up again. A change takes effect within this and one lookup.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
@@ -236,7 +237,7 @@ mod tests {
     }
 
     fn store_with(version: i64) -> Arc<Mutex<Store>> {
-        let projects = HashMap::from([(KEY.to_owned(), ProjectSettings { project_id: 7, version })]);
+        let projects = HashMap::from([(KEY.to_owned(), ProjectSettings::new(7, version))]);
         Arc::new(Mutex::new(Store { projects, ..Store::default() }))
     }
 
@@ -275,11 +276,7 @@ mod tests {
         assert_eq!(version_of(&registry, OTHER).await.unwrap(), None);
         assert_eq!(version_of(&registry, OTHER).await.unwrap(), None);
         assert_eq!(store.lock().unwrap().asked, 1);
-        store
-            .lock()
-            .unwrap()
-            .projects
-            .insert(OTHER.to_owned(), ProjectSettings { project_id: 8, version: 5 });
+        store.lock().unwrap().projects.insert(OTHER.to_owned(), ProjectSettings::new(8, 5));
         tokio::time::advance(UNKNOWN_FOR).await;
         assert_eq!(version_of(&registry, OTHER).await.unwrap(), Some(5));
     }

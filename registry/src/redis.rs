@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
 use tallymark_protocol::WriteKey;
+use tallymark_protocol::settings::ProjectSettings;
 use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{ProjectSettings, Registry, RegistryError};
+use crate::{Registry, RegistryError};
 
 /// How often a collector looks whether the snapshot moved.
 pub const POLL_EVERY: Duration = Duration::from_secs(1);

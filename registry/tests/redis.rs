@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use tallymark_protocol::WriteKey;
-use tallymark_registry::{
-    POLL_EVERY, ProjectSettings, Published, RedisRegistry, Registry, RegistryError, Version,
-};
+use tallymark_protocol::settings::ProjectSettings;
+use tallymark_registry::{POLL_EVERY, Published, RedisRegistry, Registry, RegistryError, Version};
 use uuid::Uuid;
 
 const KEY: &str = "wk_0123456789abcdefghijklmn";
@@ -32,7 +31,7 @@ impl Place {
 }
 
 fn project(project_id: i32, version: i64) -> ProjectSettings {
-    ProjectSettings { project_id, version }
+    ProjectSettings::new(project_id, version)
 }
 
 async fn ask(registry: &RedisRegistry, key: &str) -> Result<Option<ProjectSettings>, RegistryError> {

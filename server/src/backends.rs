@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use tallymark_protocol::settings::ProjectSettings;
 use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue};
-use tallymark_registry::{LocalRegistry, ProjectSettings, RedisRegistry, Registry};
+use tallymark_registry::{LocalRegistry, RedisRegistry, Registry};
 use tallymark_store::{Store, WriteKeyRow};
 
 use crate::config::Options;
@@ -85,5 +86,5 @@ fn local_registry(store: Store) -> LocalRegistry {
 
 /// What collectors need to know of a project.
 pub(crate) fn settings(row: &WriteKeyRow) -> ProjectSettings {
-    ProjectSettings { project_id: row.project_id, version: row.version }
+    ProjectSettings::new(row.project_id, row.version)
 }

@@ -2,7 +2,7 @@
 //! one event that cannot be folded would hold up the rollups of everybody.
 
 use serde_json::{Value, json};
-use tallymark_protocol::{Arrival, UnixMs, decode};
+use tallymark_protocol::{Arrival, Place, UnixMs, decode};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use tallymark_store::NewProject;
 use tallymark_tests::databases::TestStore;
@@ -53,6 +53,8 @@ async fn goes_through(test: &TestStore, events: Vec<Value>) -> anyhow::Result<()
         received,
         from_browser: true,
         user_agent: Some("\u{1F980} not a browser".to_owned()),
+        place: Place::default(),
+        address: None,
         context: decoded.context,
         rejected: decoded.rejected,
         events: decoded.events,

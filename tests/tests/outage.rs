@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallymark_processor::{Processor, ProcessorConfig};
-use tallymark_protocol::{Context, DAY_MS, Event, UnixMs};
+use tallymark_protocol::{Context, DAY_MS, Event, Place, UnixMs};
 use tallymark_queue::{ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope};
 use tallymark_store::NewProject;
 use tallymark_tests::databases::on_postgres;
@@ -40,6 +40,8 @@ fn envelope(project_id: i32, occurred_at: UnixMs) -> QueuedEnvelope {
         received: 1,
         from_browser: false,
         user_agent: None,
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events: vec![event],

@@ -9,9 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use tallymark_protocol::limits::USER_AGENT_BYTES_MAX;
-use tallymark_protocol::{Arrival, CaptureAnswer, Decoded, EnvelopeError, UnixMs, decode};
+use tallymark_protocol::settings::ProjectSettings;
+use tallymark_protocol::{Arrival, CaptureAnswer, Decoded, EnvelopeError, Place, UnixMs, decode};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
-use tallymark_registry::ProjectSettings;
 
 use crate::envelope_id::uuid_v7;
 use crate::refusal::Refusal;
@@ -93,6 +93,8 @@ fn envelope(
         received: u32::try_from(received).expect("an envelope has at most a thousand events"),
         from_browser: headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site"),
         user_agent: user_agent(headers),
+        place: Place::default(),
+        address: None,
         context: decoded.context,
         rejected: decoded.rejected,
         events: decoded.events,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use tallymark_collector::{Collector, CollectorConfig, ManualClock, router};
+use tallymark_collector::{Collector, CollectorConfig, ManualClock, Surroundings, router};
+use tallymark_protocol::settings::ProjectSettings;
 use tallymark_protocol::{UnixMs, WriteKey};
 use tallymark_queue::{BatchLimit, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope};
-use tallymark_registry::{ProjectSettings, Registry, RegistryError};
+use tallymark_registry::{LocalRateTokens, NoSalts, Registry, RegistryError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,7 +46,16 @@ impl World {
         let config =
             CollectorConfig { body_timeout: Duration::from_millis(500), ..CollectorConfig::default() };
         let clock = Arc::new(ManualClock::new(NOW));
-        let collector = Collector::new(config, queue.clone(), registry.clone(), clock);
+        let collector = Collector::new(
+            config,
+            Surroundings {
+                queue: queue.clone(),
+                registry: registry.clone(),
+                tokens: Arc::new(LocalRateTokens::new()),
+                salts: Arc::new(NoSalts),
+                clock,
+            },
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = JoinSet::new();
@@ -131,7 +141,7 @@ impl Registry for OneProject {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(RegistryError::Unavailable("away".into()));
         }
-        let project = ProjectSettings { project_id: 7, version: 1 };
+        let project = ProjectSettings::new(7, 1);
         Ok((write_key.as_str() == KEY).then(|| Arc::new(project)))
     }
 }

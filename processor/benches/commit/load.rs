@@ -2,7 +2,7 @@
 //! batches, with 60-byte URLs and four properties. Deterministic.
 
 use serde_json::value::RawValue;
-use tallymark_protocol::{Context, Event, UnixMs};
+use tallymark_protocol::{Context, Event, Place, UnixMs};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use uuid::Uuid;
 
@@ -116,6 +116,8 @@ fn one_session(dice: &mut Dice, project_id: i32, began_at: i64) -> Vec<QueuedEnv
             received: u32::try_from(events.len()).expect("small"),
             from_browser: true,
             user_agent: Some(user_agent.to_owned()),
+            place: Place::default(),
+            address: None,
             context: Context::default(),
             rejected: Vec::new(),
             events,

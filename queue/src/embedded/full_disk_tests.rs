@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tallymark_protocol::{Context, UnixMs};
+use tallymark_protocol::{Context, Place, UnixMs};
 use uuid::Uuid;
 
 use super::disk::{self, LogFile, OpenLog};
@@ -68,6 +68,8 @@ fn envelope(number: u128) -> QueuedEnvelope {
         received: 0,
         from_browser: false,
         user_agent: None,
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events: Vec::new(),

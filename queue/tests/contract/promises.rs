@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallymark_protocol::{Context, Event, UnixMs};
+use tallymark_protocol::{Context, Event, Place, UnixMs};
 use tallymark_queue::{
     Backlog, BatchLimit, Delivery, ENTRY_VERSION, EncodedEnvelope, Handle, Queue, QueueError, QueuedEnvelope,
 };
@@ -44,6 +44,8 @@ fn envelope(number: u128, events: usize) -> QueuedEnvelope {
         received: u32::try_from(events).unwrap(),
         from_browser: true,
         user_agent: None,
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events: (0..events).map(event).collect(),

@@ -1,7 +1,7 @@
 //! Two weeks of visits to the demo's shop, up to yesterday: today's numbers are those of whoever clicks.
 
 use serde_json::value::RawValue;
-use tallymark_protocol::{Context, DAY_MS, Event, UnixMs, names};
+use tallymark_protocol::{Context, DAY_MS, Event, Place, UnixMs, names};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use uuid::Uuid;
 
@@ -97,6 +97,8 @@ fn visit(dice: &mut Dice, project_id: i32, began_at: i64, now: UnixMs) -> Queued
         received: u32::try_from(events.len()).unwrap_or(u32::MAX),
         from_browser: true,
         user_agent: Some(USER_AGENTS[dice.index(USER_AGENTS.len())].to_owned()),
+        place: Place::default(),
+        address: None,
         context: Context::default(),
         rejected: Vec::new(),
         events,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tallymark_registry::{ProjectSettings, Published, RedisRegistry, Version};
+use tallymark_protocol::settings::ProjectSettings;
+use tallymark_registry::{Published, RedisRegistry, Version};
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 

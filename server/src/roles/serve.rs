@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use tallymark_collector::{Collector, CollectorConfig, SystemClock, router};
+use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
 use tallymark_query::QueryApi;
+use tallymark_registry::{LocalRateTokens, NoSalts};
 
 use super::http::{self, Readiness};
 use super::processing::Processing;
@@ -19,8 +20,14 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let store = open_store(&options).await?;
     let queue = open_queue(&options, Some(&data_dir)).await?;
     let registry = open_registry(&options, Some(&store))?;
-    let collector =
-        Collector::new(CollectorConfig::default(), Arc::clone(&queue), registry, Arc::new(SystemClock));
+    let surroundings = Surroundings {
+        queue: Arc::clone(&queue),
+        registry,
+        tokens: Arc::new(LocalRateTokens::new()),
+        salts: Arc::new(NoSalts),
+        clock: Arc::new(SystemClock),
+    };
+    let collector = Collector::new(CollectorConfig::default(), surroundings);
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;

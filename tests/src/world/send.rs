@@ -1,7 +1,7 @@
 //! How what was planned is sent: split into requests, late, repeated, in any order.
 
 use serde_json::{Value, json};
-use tallymark_protocol::{Arrival, UnixMs, decode};
+use tallymark_protocol::{Arrival, Place, UnixMs, decode};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use uuid::Uuid;
 
@@ -87,6 +87,8 @@ impl Request {
             received: u32::try_from(self.items.len()).expect("an envelope is small"),
             from_browser: self.from_browser,
             user_agent: self.user_agent.map(str::to_owned),
+            place: Place::default(),
+            address: None,
             context: decoded.context,
             rejected: decoded.rejected,
             events: decoded.events,
