@@ -33,6 +33,8 @@ mod event;
 #[cfg(feature = "decode")]
 mod lenient;
 #[cfg(feature = "decode")]
+pub mod page;
+#[cfg(feature = "decode")]
 mod props;
 #[cfg(feature = "decode")]
 pub mod settings;

@@ -1,12 +1,12 @@
 //! What an event means: ids, page, source, browser. Pure, but for the memory of what was parsed before.
 
-mod page;
 mod source;
 mod user_agent;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tallymark_protocol::page::Page;
 use tallymark_protocol::{Event, names, uuid_from_text};
 use tallymark_queue::QueuedEnvelope;
 use tallymark_store::EnvelopeRow;
@@ -14,7 +14,6 @@ use tallymark_store::model::{EnrichedEvent, EventRow, VisitAttributes};
 use uuid::Uuid;
 
 use crate::sessionize::{project_namespace, session_id};
-use page::Page;
 
 /// User agents that are remembered: real traffic has some thousands.
 const USER_AGENTS_MAX: usize = 4_096;
@@ -76,7 +75,7 @@ fn event_row(place: Place, event: Event) -> (EventRow, Option<String>) {
     let session_id = visitor_id.zip(event.session_id.as_deref()).map(|(visitor_id, session)| {
         session_id(place.project_id, visitor_id, session, event.key_at, event.occurred_at)
     });
-    let page = event.url.as_deref().map_or_else(Page::default, page::parse);
+    let page = event.url.as_deref().map_or_else(Page::default, Page::of);
     let source =
         event.referrer.as_deref().and_then(|referrer| source::of(referrer, page.hostname.as_deref()));
     let row = EventRow {

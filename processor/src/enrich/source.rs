@@ -1,13 +1,12 @@
 //! Referrer → source: where a visit came from. For now the referrer's host.
 
+use tallymark_protocol::page;
 use url::Url;
-
-use super::page;
 
 /// The source that a referrer names; `None` for a referrer within the site, or one that names no host.
 pub(super) fn of(referrer: &str, hostname: Option<&str>) -> Option<String> {
     let url = Url::parse(referrer).ok()?;
-    let source = bare(page::host(&url)?);
+    let source = bare(page::hostname(&url)?);
     (!source.is_empty() && hostname.map(bare) != Some(source)).then(|| source.to_owned())
 }
 
