@@ -1,11 +1,13 @@
 //! The function that everybody must understand.
 
-use tallymark_protocol::Outcome;
+use std::collections::BTreeMap;
+
+use tallymark_protocol::{DiscardReason, Outcome};
 use tallymark_store::model::fold_sessions;
 use tallymark_store::{Batch, Store, StoreError, deltas};
 
 /// What a commit did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Envelopes that were counted; the others of the batch had been before.
     pub envelopes: usize,
@@ -13,8 +15,8 @@ pub struct Committed {
     pub accepted: usize,
     /// Events whose id was stored already.
     pub duplicates: usize,
-    /// Events that were refused, here or by the collector.
-    pub discarded: usize,
+    /// Events that were refused, here or by the collector: how many for each reason.
+    pub discarded: BTreeMap<DiscardReason, usize>,
 }
 
 /// Counts a batch: one transaction, exactly once. Delivery is at least once; the ack comes after this.
@@ -43,7 +45,7 @@ pub async fn commit(store: &Store, batch: &Batch) -> Result<Committed, StoreErro
         match outcome {
             Outcome::Accepted => committed.accepted += 1,
             Outcome::Duplicate => committed.duplicates += 1,
-            Outcome::Discarded(_) => committed.discarded += 1,
+            Outcome::Discarded(reason) => *committed.discarded.entry(*reason).or_default() += 1,
         }
     }
     Ok(committed)

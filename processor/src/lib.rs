@@ -21,6 +21,7 @@ mod commit;
 mod compactor;
 mod days;
 mod enrich;
+mod measure;
 mod run;
 mod sessionize;
 mod settle;

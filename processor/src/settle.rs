@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tallymark_queue::{Handle, Queue};
 use tallymark_store::{Batch, EnvelopeRow, Store, StoreError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::with_causes;
 use crate::clock::Now;
 use crate::commit::{Committed, commit};
+use crate::measure;
 
 /// Conflicts with other processors that are met at once, before waiting longer between tries.
 const CONFLICTS_MAX: u32 = 5;
@@ -96,15 +98,10 @@ enum Tried {
 async fn commit_patiently(stage: Stage<'_>, part: &Prepared, shutdown: &CancellationToken) -> Tried {
     let (mut conflicts, mut wait) = (0, WAIT_MIN);
     loop {
+        let started = Instant::now();
         let error = match commit_once(stage, part).await {
             Ok(committed) => {
-                tracing::debug!(
-                    envelopes = committed.envelopes,
-                    accepted = committed.accepted,
-                    duplicates = committed.duplicates,
-                    discarded = committed.discarded,
-                    "committed a batch"
-                );
+                measure::committed(&committed, started.elapsed());
                 return Tried::Committed;
             }
             Err(error) => error,

@@ -11,6 +11,7 @@ mod data_dir;
 mod demo;
 mod lifecycle;
 mod log;
+mod probes;
 mod roles;
 mod secrets;
 mod web;

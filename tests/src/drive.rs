@@ -52,7 +52,9 @@ pub async fn commit_all(
         all.envelopes += committed.envelopes;
         all.accepted += committed.accepted;
         all.duplicates += committed.duplicates;
-        all.discarded += committed.discarded;
+        for (reason, events) in committed.discarded {
+            *all.discarded.entry(reason).or_default() += events;
+        }
     }
     Ok(all)
 }

@@ -91,15 +91,19 @@ mod tests {
         let directory = folder.path();
         let listen = |arguments: &[&str], environment: &[(&str, &str)]| {
             let arguments: Vec<&str> = arguments.iter().copied().chain(["serve"]).collect();
-            read_in(directory, &arguments, environment).unwrap().options.listen.to_string()
+            read_in(directory, &arguments, environment)
+                .unwrap()
+                .options
+                .listen
+                .map(|listen| listen.to_string())
         };
-        assert_eq!(listen(&[], &[]), "127.0.0.1:8080");
+        assert_eq!(listen(&[], &[]), None);
         std::fs::write(directory.join("tallymark.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
-        assert_eq!(listen(&[], &[]), "127.0.0.1:1");
+        assert_eq!(listen(&[], &[]), Some("127.0.0.1:1".to_owned()));
         std::fs::write(directory.join(".env"), "# mine\nTALLYMARK_LISTEN='127.0.0.1:2'\n").unwrap();
-        assert_eq!(listen(&[], &[]), "127.0.0.1:2");
+        assert_eq!(listen(&[], &[]), Some("127.0.0.1:2".to_owned()));
         // clap itself reads the process's environment; flags go over all.
-        assert_eq!(listen(&["--listen", "127.0.0.1:4"], &[]), "127.0.0.1:4");
+        assert_eq!(listen(&["--listen", "127.0.0.1:4"], &[]), Some("127.0.0.1:4".to_owned()));
     }
 
     #[test]

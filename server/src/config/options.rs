@@ -47,15 +47,14 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "TALLYMARK_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where to listen for HTTP
-    #[arg(
-        long,
-        global = true,
-        env = "TALLYMARK_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
-    )]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen for HTTP [default: 127.0.0.1:8080; `process` listens, for its probes, only where this is given]
+    #[arg(long, global = true, env = "TALLYMARK_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// How long the oldest event may wait for its processing before /ready says no, in seconds
+    #[arg(long, global = true, env = "TALLYMARK_READY_LAG_SECONDS", value_name = "SECONDS", default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) ready_lag_seconds: u64,
 
     /// The address under which browsers reach this server [default: http:// and what it listens on]
     #[arg(long, global = true, env = "TALLYMARK_PUBLIC_URL", value_name = "URL")]

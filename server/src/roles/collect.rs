@@ -7,9 +7,10 @@ use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock,
 use tallymark_query::QueryApi;
 use tallymark_registry::{LocalRateTokens, NoSalts};
 
-use super::http::{self, Readiness};
+use super::http;
 use crate::backends::{open_queue, open_registry, reach_store};
 use crate::config::{Options, RoleOptions};
+use crate::probes::{self, Metrics, Probed};
 use crate::{clock, demo, lifecycle, web};
 
 /// Runs a collector until a signal.
@@ -19,6 +20,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         "a collector hands events to processors through Redis: give --redis-url, or run `tallymark serve`, which \
          needs nothing beside it"
     );
+    let metrics = Metrics::start()?;
     let queue = open_queue(&options, None).await?;
     let registry = open_registry(&options, None)?;
     let store = match options.database_url {
@@ -43,11 +45,17 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
             None
         }
     };
-    let readiness =
-        Readiness { collector: Some(collector.clone()), store: store.clone(), shutdown: shutdown.clone() };
+    let probed = Probed {
+        collector: Some(collector.clone()),
+        store: store.clone(),
+        queue: Some(Arc::clone(&queue)),
+        lag_max: None,
+        shutdown: shutdown.clone(),
+        metrics: metrics.clone(),
+    };
     let mut app = Router::new()
         .merge(router(collector.clone()))
-        .merge(http::probes(readiness))
+        .merge(probes::router(probed))
         .merge(web::router(demo.as_ref()));
     if let Some(store) = &store {
         app = app.merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }));

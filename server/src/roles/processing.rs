@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::publish;
 use crate::clock;
 use crate::config::Options;
+use crate::probes::register_outcomes;
 
 /// Processing under way.
 pub(super) struct Processing {
@@ -32,6 +33,7 @@ impl Processing {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        register_outcomes();
         if let Some(publisher) = publish::publisher(options, store)? {
             tasks.spawn(publisher.run(stop.clone()));
         }

@@ -3,9 +3,10 @@
 use axum::Router;
 use tallymark_query::QueryApi;
 
-use super::http::{self, Readiness};
+use super::http;
 use crate::backends::reach_store;
 use crate::config::Options;
+use crate::probes::{self, Metrics, Probed};
 use crate::{clock, lifecycle};
 
 /// Answers queries until a signal.
@@ -13,10 +14,17 @@ pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
     let store = reach_store(&options).await?;
     let (listener, address) = http::listen(&options).await?;
     let shutdown = lifecycle::shutdown_on_signals()?;
-    let readiness = Readiness { collector: None, store: Some(store.clone()), shutdown: shutdown.clone() };
+    let probed = Probed {
+        collector: None,
+        store: Some(store.clone()),
+        queue: None,
+        lag_max: None,
+        shutdown: shutdown.clone(),
+        metrics: Metrics::start()?,
+    };
     let app = Router::new()
         .merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }))
-        .merge(http::probes(readiness));
+        .merge(probes::router(probed));
     println!("Queries: POST {}/api/v1/query", http::public_url(&options, address));
     http::answer(listener, app, shutdown).await?;
     store.close().await;

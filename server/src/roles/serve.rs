@@ -1,21 +1,24 @@
 //! `tallymark serve`: every stage in one process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
 use tallymark_query::QueryApi;
 use tallymark_registry::{LocalRateTokens, NoSalts};
 
-use super::http::{self, Readiness};
+use super::http;
 use super::processing::Processing;
 use crate::backends::{open_queue, open_registry, open_store};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
+use crate::probes::{self, Metrics, Probed};
 use crate::{clock, demo, lifecycle, web};
 
 /// Runs everything until a signal.
 pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result<()> {
+    let metrics = Metrics::start()?;
     let data_dir = OwnedDataDir::take(&options.data_dir)?;
     let store = open_store(&options).await?;
     let queue = open_queue(&options, Some(&data_dir)).await?;
@@ -34,15 +37,18 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
 
     let processing = Processing::start(&options, &store, &queue, shutdown.clone())?;
     let demo = demo::prepare(role, &options, &store, &*queue).await?;
-    let readiness = Readiness {
+    let probed = Probed {
         collector: Some(collector.clone()),
         store: Some(store.clone()),
+        queue: Some(Arc::clone(&queue)),
+        lag_max: Some(Duration::from_secs(options.ready_lag_seconds)),
         shutdown: shutdown.clone(),
+        metrics: metrics.clone(),
     };
     let app = Router::new()
         .merge(router(collector.clone()))
         .merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }))
-        .merge(http::probes(readiness))
+        .merge(probes::router(probed))
         .merge(web::router(demo.as_ref()));
     web::announce(&public_url, demo.as_ref());
     http::answer(listener, app, shutdown).await?;
