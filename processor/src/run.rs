@@ -158,7 +158,7 @@ impl Processor {
                 Ok(envelope) => prepared.push(delivery.handle, enricher.enrich(envelope)),
                 Err(undecodable) => {
                     tracing::error!(error = %undecodable, "an entry cannot be read; set it aside");
-                    if let Err(error) = self.queue.dead_letter(delivery.handle, &undecodable.error).await {
+                    if let Err(error) = self.queue.dead_letter(delivery.handle, &undecodable.error, (self.now)()).await {
                         tracing::warn!(%error, "could not set the entry aside; it will be delivered again");
                     }
                 }

@@ -65,7 +65,7 @@ pub(crate) async fn settle(stage: Stage<'_>, prepared: Prepared, shutdown: &Canc
                 let envelope_id = part.batch.envelopes.first().map(|envelope| envelope.envelope_id);
                 tracing::error!(?envelope_id, reason, "an envelope cannot be committed; set it aside");
                 for handle in part.handles {
-                    if let Err(error) = queue.dead_letter(handle, &reason).await {
+                    if let Err(error) = queue.dead_letter(handle, &reason, (stage.now)()).await {
                         tracing::warn!(%error, "could not set the envelope aside; it will be delivered again");
                     }
                 }

@@ -12,8 +12,8 @@ use crate::QueuedEnvelope;
 pub struct Delivery {
     /// By which to ack it or set it aside.
     pub handle: Handle,
-    /// How often it was delivered, this time included. The embedded queue counts from its opening, Redis
-    /// for as long as the entry lives.
+    /// How often it was delivered, this time included. Redis counts for as long as the entry lives; the
+    /// embedded queue forgets it when it is closed well, and so counts how often the process died over it.
     pub tries: u32,
     /// The envelope, or what stands in its place.
     pub envelope: Result<QueuedEnvelope, Undecodable>,
@@ -79,15 +79,4 @@ pub struct Backlog {
     pub dead_letters: u64,
     /// When the oldest entry's envelope was received.
     pub oldest_received_at: Option<UnixMs>,
-}
-
-/// An entry that was set aside.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// The name it had, as text.
-    pub id: String,
-    /// Why it was set aside.
-    pub reason: String,
-    /// The entry, as it was stored.
-    pub bytes: Bytes,
 }

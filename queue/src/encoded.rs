@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
+use crate::dead_letter::Head;
 use crate::{ENTRY_VERSION, QueueError, QueuedEnvelope, Undecodable};
 
 /// The largest encoded envelope. A body of the largest size grows when ids and defaults are written out;
@@ -44,6 +45,17 @@ impl EncodedEnvelope {
         })
     }
 
+    /// An entry as it was stored once, of whatever version.
+    pub(crate) fn from_stored(json: Bytes) -> Self {
+        let Head { envelope_id, received_at, events, .. } = Head::read(&json);
+        Self {
+            envelope_id: envelope_id.unwrap_or_default(),
+            received_at: received_at.unwrap_or(UnixMs(0)),
+            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            json,
+        }
+    }
+
     /// The envelope's id.
     #[must_use]
     pub const fn envelope_id(&self) -> Uuid {
@@ -71,7 +83,10 @@ impl EncodedEnvelope {
 
 /// Reads an entry as it was stored by this version or an earlier one.
 pub(crate) fn decode(bytes: Bytes) -> Result<QueuedEnvelope, Undecodable> {
-    match serde_json::from_slice::<QueuedEnvelope>(&bytes) {
+    // A panic here would take the neighbours in the batch along, at every delivery.
+    let read = std::panic::catch_unwind(|| serde_json::from_slice::<QueuedEnvelope>(&bytes));
+    let read = read.unwrap_or_else(|_| Err(serde::de::Error::custom("reading it panicked")));
+    match read {
         Ok(envelope) if envelope.v <= ENTRY_VERSION => Ok(envelope),
         Ok(envelope) => {
             let error = format!("it has the form {}; this version reads up to {ENTRY_VERSION}", envelope.v);

@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+mod dead_letter;
 mod delivery;
 mod embedded;
 mod encoded;
@@ -29,9 +30,11 @@ mod redis;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tallymark_protocol::UnixMs;
 
-pub use self::redis::{RedisConfig, RedisFacts, RedisQueue};
-pub use delivery::{Backlog, BatchLimit, DeadLetter, Delivery, Handle, Undecodable};
+pub use self::redis::{AppendFsync, Durability, PARTITIONS_MAX, RedisConfig, RedisFacts, RedisQueue};
+pub use dead_letter::{DEAD_LETTERS_BYTES_MAX, DeadLetter, DeadLetterId, NoDeadLetterId};
+pub use delivery::{Backlog, BatchLimit, Delivery, Handle, Undecodable};
 pub use embedded::{EmbeddedConfig, EmbeddedQueue};
 pub use encoded::EncodedEnvelope;
 pub use entry::{ENTRY_VERSION, QueuedEnvelope};
@@ -82,21 +85,58 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError::Unavailable`], [`QueueError::Closed`].
     async fn reclaim(&self, limit: BatchLimit, idle: Duration) -> Result<Vec<Delivery>, QueueError>;
 
+    /// Writes down durably that an entry is processed alone from now on, before that begins: so a try that
+    /// kills the process counts too. Answers how often that was written down, this time included, and 0 for
+    /// an entry that is gone. It is forgotten with the ack.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], [`QueueError::Full`]: it may not be written down. Do not begin.
+    async fn begin_alone(&self, handle: Handle) -> Result<u32, QueueError>;
+
+    /// Takes one [`Queue::begin_alone`] back: the try ended for a reason that is not the entry's.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`]: it may still count.
+    async fn withdraw_alone(&self, handle: Handle) -> Result<(), QueueError>;
+
     /// Sets an entry aside with the reason why it cannot be processed, and acks it. Returns once the dead
     /// letter is durable.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`], [`QueueError::Full`]: the entry stays pending, or stands aside twice. Never
-    /// is it lost.
-    async fn dead_letter(&self, handle: Handle, reason: &str) -> Result<(), QueueError>;
+    /// [`QueueError::Unavailable`]: the entry stays pending, or stands aside twice. [`QueueError::Full`] when
+    /// the dead letters are at their bound: the entry stays pending. Never is it lost.
+    async fn dead_letter(&self, handle: Handle, reason: &str, now: UnixMs) -> Result<(), QueueError>;
 
-    /// The oldest `limit` dead letters.
+    /// Dead letters behind `after`, or from the first one: at most `limit`, and fewer where they are large.
+    /// None means that there are no more.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// What waits. All parts are of one instant.
+    /// One dead letter.
+    ///
+    /// # Errors
+    /// As [`Queue::dead_letters`].
+    async fn find_dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, QueueError> {
+        let found = self.dead_letters(id.before(), 1).await?;
+        Ok(found.into_iter().find(|letter| letter.id == id))
+    }
+
+    /// Puts dead letters back into the queue, under the `envelope_id` that they had, with no tries counted.
+    /// Answers how many; ids that name none are passed over.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`] when not even the first one fits into the backlog; where only some fit, these are
+    /// put back and counted. [`QueueError::Unavailable`]: some may be in the queue, or in both places, which
+    /// counts once; none is lost.
+    async fn replay(&self, ids: &[DeadLetterId]) -> Result<usize, QueueError>;
+
+    /// What waits. All parts are of one instant; where a queue has several partitions, of one a partition.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 const ALL: BatchLimit = BatchLimit { entries_max: 10_000, events_max: 10_000, bytes_max: usize::MAX >> 12 };
 
+const NOW: UnixMs = UnixMs(1_763_622_010_000);
+
 fn envelope(number: u128) -> QueuedEnvelope {
     QueuedEnvelope {
         v: ENTRY_VERSION,
@@ -144,8 +146,8 @@ async fn damage_while_running_is_delivered_as_undecodable_with_its_bytes() {
     let damaged = deliveries[0].envelope.as_ref().unwrap_err();
     assert!(damaged.error.contains("checksum"), "{}", damaged.error);
     assert_eq!(deliveries[1].envelope.as_ref().unwrap().envelope_id, Uuid::from_u128(1));
-    queue.dead_letter(deliveries[0].handle, &damaged.error).await.unwrap();
-    assert_eq!(queue.dead_letters(1).await.unwrap()[0].bytes, damaged.bytes);
+    queue.dead_letter(deliveries[0].handle, &damaged.error, NOW).await.unwrap();
+    assert_eq!(queue.dead_letters(None, 1).await.unwrap()[0].bytes, damaged.bytes);
 }
 
 #[tokio::test]
@@ -204,16 +206,16 @@ async fn a_dead_letter_file_with_a_torn_tail_goes_on() {
     let queue = open(dir.path()).await;
     append(&queue, 0..2).await;
     let deliveries = read(&queue).await;
-    queue.dead_letter(deliveries[0].handle, "first").await.unwrap();
+    queue.dead_letter(deliveries[0].handle, "first", NOW).await.unwrap();
     queue.close().await;
     let path = dir.path().join("dead-letters.log");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.extend_from_slice(b"TMQ1 and then the power went");
     std::fs::write(&path, bytes).unwrap();
     let queue = open(dir.path()).await;
-    queue.dead_letter(read(&queue).await[0].handle, "second").await.unwrap();
+    queue.dead_letter(read(&queue).await[0].handle, "second", NOW).await.unwrap();
     let reasons: Vec<String> =
-        queue.dead_letters(10).await.unwrap().into_iter().map(|letter| letter.reason).collect();
+        queue.dead_letters(None, 10).await.unwrap().into_iter().map(|letter| letter.reason).collect();
     assert_eq!(reasons, ["first", "second"]);
     assert_eq!(queue.backlog().await.unwrap().dead_letters, 2);
 }

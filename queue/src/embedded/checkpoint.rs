@@ -38,8 +38,7 @@ impl Acked {
 /// The last checkpoint in `dir`; the empty one when there is none, or none that is whole.
 pub(super) fn load(dir: &Path) -> Checkpoint {
     let Ok(bytes) = std::fs::read(dir.join(FILE)) else { return Checkpoint::default() };
-    let whole =
-        frame::read_at(&bytes, 0).and_then(|found| serde_json::from_slice(&bytes[found.payload]).ok());
+    let whole = frame::read(&bytes).and_then(|(_, payload)| serde_json::from_slice(payload).ok());
     whole.unwrap_or_else(|| {
         tracing::warn!("the queue's checkpoint is damaged and ignored; acked entries are delivered again");
         Checkpoint::default()

@@ -1,7 +1,8 @@
 //! The files of the queue's directory: their names, and the few things done to them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A file that only grows, and can be cut back to what was good.
@@ -67,9 +68,12 @@ pub(super) fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
 
 /// Keeps bytes that are no records where an operator can look at them. The same bytes have the same name,
 /// so that a damaged stretch that stays in its file is kept once, not at every start.
-pub(super) fn quarantine(dir: &Path, of: &str, offset: usize, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(dir.join(format!("{of}-{offset}.quarantine")))?;
-    file.write_all(bytes)?;
+pub(super) fn quarantine(dir: &Path, of: &Path, stretch: &Range<u64>) -> io::Result<()> {
+    let name = of.file_stem().unwrap_or_default().to_string_lossy();
+    let mut file = File::create(dir.join(format!("{name}-{}.quarantine", stretch.start)))?;
+    let mut from = File::open(of)?;
+    from.seek(SeekFrom::Start(stretch.start))?;
+    io::copy(&mut from.take(stretch.end - stretch.start), &mut file)?;
     file.sync_all()?;
     sync_dir(dir)
 }

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 use super::checkpoint::{Acked, Checkpoint};
 use super::frame::Label;
+use super::open::OldSegment;
+use super::tries::{Known, Tries};
 use crate::{Backlog, BatchLimit, Handle};
 
 /// Names an entry: its segment, and the byte offset of its record there. Both only grow; neither is ever
@@ -47,12 +49,6 @@ struct Segment {
     sealed: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    since: Instant,
-    tries: u32,
-}
-
 /// All segments' entries.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -61,7 +57,10 @@ pub(super) struct Index {
     next: (u64, usize),
     /// Taken by a read that was dropped before it could deliver.
     given_back: BTreeSet<Position>,
-    pending: BTreeMap<Position, Pending>,
+    /// Delivered, and when.
+    pending: BTreeMap<Position, Instant>,
+    /// Of entries that are pending, or were in a process that died.
+    tries: Known,
     entries: u64,
     bytes: u64,
     /// Bytes of appends on their way to the disk.
@@ -73,9 +72,19 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Adds a segment as found at opening; nothing is appended to it again.
-    pub(super) fn add_old(&mut self, number: u64, records: Vec<Record>, acked: &Acked) {
+    /// An index of nothing, that knows how often some entries were tried.
+    pub(super) fn new(tries: Known) -> Self {
+        Self { tries, ..Self::default() }
+    }
+
+    /// Adds a segment as it was found; nothing is appended to it again.
+    pub(super) fn add_old(&mut self, found: OldSegment) {
+        let OldSegment { number, records, acked } = found;
         self.begin(number);
+        // One that could not be read until now lies behind what was delivered since.
+        if number < self.next.0 {
+            self.given_back.extend(unacked_positions(number, &records, &acked));
+        }
         for record in records {
             self.push(number, record);
             if acked.holds(record.offset) {
@@ -134,8 +143,8 @@ impl Index {
         while !filling.full {
             let Some(position) = self.given_back.pop_first().or_else(|| self.advance()) else { break };
             let Some(record) = self.unacked(position) else { continue };
-            self.pending.insert(position, Pending { since: now, tries: 1 });
-            filling.take(position, record, 1);
+            self.pending.insert(position, now);
+            filling.take(position, record, self.count_delivery(position));
         }
         filling.taken
     }
@@ -146,7 +155,7 @@ impl Index {
         let idle_ones: Vec<Position> = self
             .pending
             .iter()
-            .filter(|(_, pending)| now.duration_since(pending.since) >= idle)
+            .filter(|(_, since)| now.duration_since(**since) >= idle)
             .map(|(&position, _)| position)
             .take(limit.entries_max)
             .collect();
@@ -155,20 +164,66 @@ impl Index {
                 break;
             }
             let Some(record) = self.unacked(position) else { continue };
-            let pending = self.pending.get_mut(&position).expect("the position was found in `pending`");
-            *pending = Pending { since: now, tries: pending.tries.saturating_add(1) };
-            filling.take(position, record, pending.tries);
+            self.pending.insert(position, now);
+            filling.take(position, record, self.count_delivery(position));
         }
         filling.taken
+    }
+
+    fn count_delivery(&mut self, position: Position) -> u32 {
+        let tries = self.tries.entry(position).or_default();
+        tries.deliveries = tries.deliveries.saturating_add(1);
+        tries.deliveries
     }
 
     /// Undoes [`Index::take_new`] for entries that did not reach a reader.
     pub(super) fn give_back(&mut self, taken: &[Taken]) {
         for taken in taken {
             if self.pending.remove(&taken.position).is_some() {
+                self.uncount_delivery(taken.position);
                 self.given_back.insert(taken.position);
             }
         }
+    }
+
+    /// Forgets that entries were delivered, since they could not be read. They stay pending, so that they are
+    /// tried again later and keep nobody waiting.
+    pub(super) fn postpone(&mut self, taken: &[Taken]) {
+        for taken in taken {
+            self.uncount_delivery(taken.position);
+        }
+    }
+
+    fn uncount_delivery(&mut self, position: Position) {
+        if let Some(tries) = self.tries.get_mut(&position) {
+            tries.deliveries = tries.deliveries.saturating_sub(1);
+        }
+    }
+
+    /// Counts a try alone; `None` for an entry that is gone.
+    pub(super) fn begin_alone(&mut self, position: Position) -> Option<Tries> {
+        self.unacked(position)?;
+        let tries = self.tries.entry(position).or_default();
+        tries.alone = tries.alone.saturating_add(1);
+        Some(*tries)
+    }
+
+    /// Takes a try alone back; `None` where none is counted.
+    pub(super) fn withdraw_alone(&mut self, position: Position) -> Option<Tries> {
+        let tries = self.tries.get_mut(&position).filter(|tries| tries.alone > 0)?;
+        tries.alone -= 1;
+        Some(*tries)
+    }
+
+    /// What is known of these entries.
+    pub(super) fn tries_of(&self, taken: &[Taken]) -> Vec<(Position, Tries)> {
+        let known = |taken: &Taken| Some((taken.position, *self.tries.get(&taken.position)?));
+        taken.iter().filter_map(known).collect()
+    }
+
+    /// What is known of all entries.
+    pub(super) const fn tries(&self) -> &Known {
+        &self.tries
     }
 
     /// The position of the next entry that was never delivered.
@@ -208,6 +263,7 @@ impl Index {
     /// Forgets an entry. A second time changes nothing.
     pub(super) fn ack(&mut self, position: Position) {
         self.pending.remove(&position);
+        self.tries.remove(&position);
         let Some((_, at)) = self.find(position) else { return };
         let segment = self.segments.get_mut(&position.segment).expect("the segment was found just now");
         let (record, acked) = &mut segment.records[at];
@@ -222,9 +278,9 @@ impl Index {
         self.drop_if_finished(position.segment);
     }
 
-    /// Counts dead letters.
-    pub(super) fn add_dead_letters(&mut self, count: u64) {
-        self.dead_letters += count;
+    /// Says how many dead letters there are.
+    pub(super) const fn set_dead_letters(&mut self, count: u64) {
+        self.dead_letters = count;
     }
 
     /// What waits.
@@ -264,6 +320,15 @@ impl Index {
         }
         checkpoint
     }
+}
+
+fn unacked_positions<'a>(
+    segment: u64,
+    records: &'a [Record],
+    acked: &'a Acked,
+) -> impl Iterator<Item = Position> + 'a {
+    let unacked = records.iter().filter(|record| !acked.holds(record.offset));
+    unacked.map(move |record| Position { segment, offset: record.offset })
 }
 
 /// A batch being taken: at least one entry, none after a bound is reached.

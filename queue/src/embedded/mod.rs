@@ -17,6 +17,7 @@ mod full_disk_tests;
 mod index;
 mod open;
 mod payload;
+mod tries;
 mod writer;
 
 use std::path::PathBuf;
@@ -28,14 +29,22 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use tallymark_protocol::UnixMs;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use self::dead::DeadLetters;
 use self::disk::OpenLog;
 use self::frame::Label;
 use self::index::{Index, Position, Taken};
-use self::writer::{Append, Bury, Command, Writer};
-use crate::{Backlog, BatchLimit, DeadLetter, Delivery, EncodedEnvelope, Handle, Queue, QueueError};
+use self::open::Unread;
+use self::tries::{Tries, TriesLog};
+use self::writer::{Append, Bury, Command, Remove, Reply, Writer};
+use crate::{
+    Backlog, BatchLimit, DEAD_LETTERS_BYTES_MAX, DeadLetter, DeadLetterId, Delivery, EncodedEnvelope, Handle, Queue,
+    QueueError, Undecodable, encoded,
+};
 
 /// Appends that may wait for the writer at once. Beyond it the disk is too slow for what comes in, and
 /// waiting longer would only move the queue into memory.
@@ -48,6 +57,8 @@ pub struct EmbeddedConfig {
     pub dir: PathBuf,
     /// Bytes that may wait, acked ones not counted; then appends are refused.
     pub backlog_bytes_max: u64,
+    /// Bytes of dead letters that are kept; beyond it entries that cannot be processed stay pending.
+    pub dead_letters_bytes_max: u64,
     /// Bytes after which a new segment is begun. Small ones are given back to the disk sooner.
     pub segment_bytes: u64,
 }
@@ -56,7 +67,12 @@ impl EmbeddedConfig {
     /// The defaults, in `dir`: a gibibyte of backlog is some million events, hours of a busy site.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), backlog_bytes_max: 1 << 30, segment_bytes: 32 << 20 }
+        Self {
+            dir: dir.into(),
+            backlog_bytes_max: 1 << 30,
+            dead_letters_bytes_max: DEAD_LETTERS_BYTES_MAX,
+            segment_bytes: 32 << 20,
+        }
     }
 }
 
@@ -72,6 +88,10 @@ pub struct EmbeddedQueue {
 struct Shared {
     dir: PathBuf,
     index: Mutex<Index>,
+    /// Locked before the index, where both are, and only off the async workers.
+    dead: Mutex<DeadLetters>,
+    tries: Mutex<TriesLog>,
+    unread: Mutex<Unread>,
     arrived: Notify,
     closed: AtomicBool,
 }
@@ -79,6 +99,62 @@ struct Shared {
 impl Shared {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().expect("nobody panics while holding the index")
+    }
+
+    fn dead(&self) -> MutexGuard<'_, DeadLetters> {
+        self.dead.lock().expect("nobody panics while holding the dead letters")
+    }
+
+    fn tries(&self) -> MutexGuard<'_, TriesLog> {
+        self.tries.lock().expect("nobody panics while holding the log of tries")
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        self.unread.lock().expect("nobody panics while holding the unread segments")
+    }
+
+    /// Writes down that entries were delivered. What cannot be written only counts fewer deaths.
+    fn note_deliveries(&self, taken: &[Taken]) {
+        let notes = self.index().tries_of(taken);
+        let mut log = self.tries();
+        let noted = if log.is_long() {
+            let known = self.index().tries().clone();
+            log.rewrite(&known)
+        } else {
+            log.note(&notes)
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "cannot write down what was delivered");
+        }
+    }
+
+    /// Keeps only what was tried alone: a process that ends well did not die over what it had taken.
+    fn forget_deliveries(&self) -> std::io::Result<()> {
+        let mut known = self.index().tries().clone();
+        known.retain(|_, tries| tries.alone > 0);
+        self.tries().rewrite(&known)
+    }
+
+    /// Makes what could not be read at opening, and can be now, visible to readers.
+    fn read_unread(&self) {
+        let found = self.unread().read(&self.dir);
+        for segment in found {
+            tracing::info!(segment = segment.number, entries = segment.records.len(), "a segment can be read again");
+            self.index().add_old(segment);
+        }
+        self.arrived.notify_waiters();
+    }
+
+    /// Reads what was taken. Entries that cannot be read are left for later.
+    fn read(&self, taken: &[Taken]) -> Vec<(Taken, Result<Bytes, Undecodable>)> {
+        self.note_deliveries(taken);
+        let read = payload::read_all(&self.dir, taken);
+        if let Some(error) = read.error {
+            let entries = read.unreadable.len();
+            tracing::error!(%error, entries, "cannot read entries of the queue; trying again later");
+            self.index().postpone(&read.unreadable);
+        }
+        read.entries
     }
 }
 
@@ -96,13 +172,16 @@ impl EmbeddedQueue {
         let unavailable = |error| QueueError::unavailable("open the queue's directory", error);
         let opened = open::open_dir(&config.dir).map_err(unavailable)?;
         let shared = Arc::new(Shared {
-            dir: config.dir,
+            tries: Mutex::new(TriesLog::new(&config.dir)),
+            dir: config.dir.clone(),
             index: Mutex::new(opened.index),
+            dead: Mutex::new(opened.dead),
+            unread: Mutex::new(opened.unread),
             arrived: Notify::new(),
             closed: AtomicBool::new(false),
         });
         let (commands, waiting) = sync_channel(APPENDS_WAITING_MAX);
-        let writer = Writer::new(Arc::clone(&shared), open_log, config.segment_bytes, opened.next_number);
+        let writer = Writer::new(Arc::clone(&shared), open_log, &config, opened.next_number);
         let writer = std::thread::Builder::new()
             .name("queue-writer".to_owned())
             .spawn(move || writer.run(&waiting))
@@ -124,12 +203,67 @@ impl EmbeddedQueue {
         })
     }
 
-    async fn deliver(&self, taken: &[Taken]) -> Result<Vec<Delivery>, QueueError> {
-        let (dir, taken) = (self.shared.dir.clone(), taken.to_vec());
-        blocking("read from the data directory", move || payload::read_all(&dir, &taken))
-            .await?
-            .map_err(|error| QueueError::unavailable("read from the data directory", error))
+    /// Asks the writer, and waits for its answer.
+    async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), QueueError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.await.unwrap_or(Err(QueueError::Closed))
     }
+
+    /// Takes what waits, for [`Queue::read`].
+    async fn take(
+        &self,
+        limit: BatchLimit,
+        linger: Duration,
+    ) -> Result<Vec<(Taken, Result<Bytes, Undecodable>)>, QueueError> {
+        let deadline = Instant::now() + linger;
+        loop {
+            let mut arrived = pin!(self.shared.arrived.notified());
+            // Listen first, look second: what arrives between the two is then not missed.
+            arrived.as_mut().enable();
+            self.check_open()?;
+            let taken = self.shared.index().take_new(limit, Instant::now());
+            if !taken.is_empty() {
+                let mut undelivered = GiveBack { shared: &self.shared, taken };
+                let entries = self.read_taken(undelivered.taken.clone()).await?;
+                undelivered.taken.clear();
+                if !entries.is_empty() {
+                    return Ok(entries);
+                }
+                continue; // none of them could be read: what is behind them comes now
+            }
+            if tokio::time::timeout_at(deadline, arrived).await.is_err() {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    async fn note_tries(&self, position: Position, tries: Tries) -> Result<(), QueueError> {
+        let shared = Arc::clone(&self.shared);
+        blocking("write a try down", move || shared.tries().note_durably(position, tries))
+            .await?
+            .map_err(|error| writer::to_queue_error(&error))
+    }
+
+    async fn read_taken(
+        &self,
+        taken: Vec<Taken>,
+    ) -> Result<Vec<(Taken, Result<Bytes, Undecodable>)>, QueueError> {
+        let shared = Arc::clone(&self.shared);
+        blocking("read from the data directory", move || shared.read(&taken)).await
+    }
+}
+
+/// Decodes what was read, off the async workers.
+async fn decode(
+    entries: Vec<(Taken, Result<Bytes, Undecodable>)>,
+) -> Result<Vec<Delivery>, QueueError> {
+    let decode = |(taken, bytes): (Taken, Result<Bytes, Undecodable>)| Delivery {
+        handle: taken.handle(),
+        tries: taken.tries,
+        envelope: bytes.and_then(encoded::decode),
+    };
+    blocking("decode entries", move || entries.into_iter().map(decode).collect()).await
 }
 
 #[async_trait]
@@ -152,23 +286,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn read(&self, limit: BatchLimit, linger: Duration) -> Result<Vec<Delivery>, QueueError> {
-        let deadline = Instant::now() + linger;
-        loop {
-            let mut arrived = pin!(self.shared.arrived.notified());
-            // Listen first, look second: what arrives between the two is then not missed.
-            arrived.as_mut().enable();
-            self.check_open()?;
-            let taken = self.shared.index().take_new(limit, Instant::now());
-            if !taken.is_empty() {
-                let mut undelivered = GiveBack { shared: &self.shared, taken };
-                let deliveries = self.deliver(&undelivered.taken).await?;
-                undelivered.taken.clear();
-                return Ok(deliveries);
-            }
-            if tokio::time::timeout_at(deadline, arrived).await.is_err() {
-                return Ok(Vec::new());
-            }
-        }
+        decode(self.take(limit, linger).await?).await
     }
 
     async fn ack(&self, handles: &[Handle]) -> Result<(), QueueError> {
@@ -184,30 +302,72 @@ impl Queue for EmbeddedQueue {
 
     async fn reclaim(&self, limit: BatchLimit, idle: Duration) -> Result<Vec<Delivery>, QueueError> {
         self.check_open()?;
+        if !self.shared.unread().is_empty() {
+            let shared = Arc::clone(&self.shared);
+            blocking("read from the data directory", move || shared.read_unread()).await?;
+        }
         let taken = self.shared.index().take_idle(limit, idle, Instant::now());
-        if taken.is_empty() { Ok(Vec::new()) } else { self.deliver(&taken).await }
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        decode(self.read_taken(taken).await?).await
     }
 
-    async fn dead_letter(&self, handle: Handle, reason: &str) -> Result<(), QueueError> {
+    async fn begin_alone(&self, handle: Handle) -> Result<u32, QueueError> {
+        let position = position(handle);
+        let Some(tries) = self.shared.index().begin_alone(position) else { return Ok(0) };
+        self.note_tries(position, tries).await.inspect_err(|_| {
+            self.shared.index().withdraw_alone(position);
+        })?;
+        Ok(tries.alone)
+    }
+
+    async fn withdraw_alone(&self, handle: Handle) -> Result<(), QueueError> {
+        let position = position(handle);
+        let Some(tries) = self.shared.index().withdraw_alone(position) else { return Ok(()) };
+        self.note_tries(position, tries).await
+    }
+
+    async fn dead_letter(&self, handle: Handle, reason: &str, now: UnixMs) -> Result<(), QueueError> {
         let position = position(handle);
         let Some(bytes) = self.shared.index().bytes_of(position) else { return Ok(()) };
         let (dir, reason) = (self.shared.dir.clone(), reason.to_owned());
         let framed = blocking("read from the data directory", move || {
             let entry = payload::read_raw(&dir, position, bytes)?;
-            Ok::<_, std::io::Error>(dead::encode(handle.to_string(), &reason, &entry)?)
+            dead::encode(position, &reason, now, &entry)
         });
         let unavailable = |error| QueueError::unavailable("set an entry aside", error);
         let framed = framed.await?.map_err(unavailable)?;
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::Bury(Bury { position, framed, reply }))?;
-        answer.await.unwrap_or(Err(QueueError::Closed))
+        self.ask(|reply| Command::Bury(Bury { position, framed, reply })).await
     }
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        let dir = self.shared.dir.clone();
-        blocking("read the dead letters", move || dead::list(&dir, limit))
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError> {
+        let shared = Arc::clone(&self.shared);
+        blocking("read the dead letters", move || shared.dead().list(after, limit))
             .await?
             .map_err(|error| QueueError::unavailable("read the dead letters", error))
+    }
+
+    async fn replay(&self, ids: &[DeadLetterId]) -> Result<usize, QueueError> {
+        let mut replayed = 0;
+        for &id in ids {
+            let shared = Arc::clone(&self.shared);
+            let found = blocking("read the dead letters", move || shared.dead().find(id)).await?;
+            let found = found.map_err(|error| QueueError::unavailable("read the dead letters", error))?;
+            let Some(letter) = found else { continue };
+            match self.append_encoded(&EncodedEnvelope::from_stored(letter.bytes)).await {
+                Err(QueueError::Full { .. }) if replayed > 0 => break,
+                appended => appended?,
+            }
+            // A crash here leaves it in both places: the receipts let one of them fall out.
+            self.ask(|reply| Command::Remove(Remove { ids: vec![id], reply })).await?;
+            replayed += 1;
+        }
+        Ok(replayed)
     }
 
     async fn backlog(&self) -> Result<Backlog, QueueError> {
@@ -220,11 +380,11 @@ impl Queue for EmbeddedQueue {
         let Some(writer) = self.writer.lock().expect("nobody panics while holding the writer").take() else {
             return;
         };
-        let commands = self.commands.clone();
+        let (commands, shared) = (self.commands.clone(), Arc::clone(&self.shared));
         let joined = blocking("close the queue", move || {
             // Waits for room where 4,096 appends wait; they are written before the writer ends.
             let _ = commands.send(Command::Close);
-            writer.join().is_ok()
+            writer.join().is_ok() && shared.forget_deliveries().is_ok()
         });
         if !joined.await.unwrap_or(false) {
             tracing::error!("the queue's writer did not end well; acked entries may be delivered again");

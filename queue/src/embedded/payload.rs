@@ -9,26 +9,46 @@ use bytes::Bytes;
 use super::disk;
 use super::frame::{self, HEADER_BYTES};
 use super::index::{Position, Taken};
-use crate::{Delivery, Undecodable, encoded};
+use crate::Undecodable;
 
-/// Reads what was taken. Each segment is opened once for a run of its entries.
-pub(super) fn read_all(dir: &Path, taken: &[Taken]) -> io::Result<Vec<Delivery>> {
-    let mut deliveries = Vec::with_capacity(taken.len());
+/// What was read, and what could not be.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) entries: Vec<(Taken, Result<Bytes, Undecodable>)>,
+    pub(super) unreadable: Vec<Taken>,
+    pub(super) error: Option<io::Error>,
+}
+
+/// Reads what was taken. Each segment is opened once for a run of its entries; one that cannot be read keeps
+/// nobody else's entries back.
+pub(super) fn read_all(dir: &Path, taken: &[Taken]) -> Read {
+    let mut read = Read::default();
     for run in taken.chunk_by(|a, b| a.position.segment == b.position.segment) {
-        let mut file = File::open(disk::segment_path(dir, run[0].position.segment))?;
-        for entry in run {
-            let record = read_record(&mut file, entry.position.offset, entry.bytes)?;
-            let envelope = match frame::read_at(&record, 0) {
-                Some(found) => encoded::decode(record.slice(found.payload)),
-                None => Err(Undecodable {
-                    bytes: record.slice(HEADER_BYTES..),
-                    error: "its checksum does not match: the disk or its file system is damaged".to_owned(),
-                }),
+        let mut file = File::open(disk::segment_path(dir, run[0].position.segment));
+        for &entry in run {
+            let record = match &mut file {
+                Ok(file) => read_record(file, entry.position.offset, entry.bytes),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
-            deliveries.push(Delivery { handle: entry.handle(), tries: entry.tries, envelope });
+            match record {
+                Ok(record) => read.entries.push((entry, checked(&record))),
+                Err(error) => {
+                    read.unreadable.push(entry);
+                    read.error = Some(error);
+                }
+            }
         }
     }
-    Ok(deliveries)
+    read
+}
+
+fn checked(record: &Bytes) -> Result<Bytes, Undecodable> {
+    let payload = record.slice(HEADER_BYTES..);
+    if frame::read(record).is_some() {
+        return Ok(payload);
+    }
+    let error = "its checksum does not match: the disk or its file system is damaged".to_owned();
+    Err(Undecodable { bytes: payload, error })
 }
 
 /// Reads one entry as it stands, damaged or not.

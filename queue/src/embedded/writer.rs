@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use super::disk::{self, LogFile, OpenLog};
 use super::frame::{self, HEADER_BYTES, Label};
 use super::index::{Position, Record};
-use super::{Shared, checkpoint};
-use crate::QueueError;
+use super::{EmbeddedConfig, Shared, checkpoint};
+use crate::{DeadLetterId, QueueError};
 
 /// Bytes that go out in one write. More would make the first of them wait for the last.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -43,10 +43,17 @@ pub(super) struct Bury {
     pub(super) reply: Reply,
 }
 
+/// Dead letters that are in the queue again.
+pub(super) struct Remove {
+    pub(super) ids: Vec<DeadLetterId>,
+    pub(super) reply: Reply,
+}
+
 /// What the writer is asked to do.
 pub(super) enum Command {
     Append(Append),
     Bury(Bury),
+    Remove(Remove),
     /// Acks came: there may be segments to delete or a checkpoint to write.
     Tidy,
     Close,
@@ -65,16 +72,29 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     open_log: OpenLog,
     segment_bytes: u64,
+    dead_letters_bytes_max: u64,
     next_number: u64,
     active: Option<Active>,
     checkpointed_at: Instant,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, open_log: OpenLog, segment_bytes: u64, next_number: u64) -> Self {
-        let dir = shared.dir.clone();
-        let checkpointed_at = Instant::now();
-        Self { dir, shared, open_log, segment_bytes, next_number, active: None, checkpointed_at }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        open_log: OpenLog,
+        config: &EmbeddedConfig,
+        next_number: u64,
+    ) -> Self {
+        Self {
+            dir: shared.dir.clone(),
+            shared,
+            open_log,
+            segment_bytes: config.segment_bytes,
+            dead_letters_bytes_max: config.dead_letters_bytes_max,
+            next_number,
+            active: None,
+            checkpointed_at: Instant::now(),
+        }
     }
 
     /// Works until [`Command::Close`], or until nobody can send any more.
@@ -113,6 +133,7 @@ impl Writer {
                     appends.push(append);
                 }
                 Command::Bury(bury) => self.bury(bury),
+                Command::Remove(remove) => self.remove(remove),
                 Command::Tidy => {}
                 Command::Close => return false,
             }
@@ -201,23 +222,30 @@ impl Writer {
     }
 
     fn bury(&self, bury: Bury) {
-        let written = self.append_dead_letter(&bury.framed);
-        if written.is_ok() {
+        let mut dead = self.shared.dead();
+        let buried = if dead.bytes() + bury.framed.len() as u64 > self.dead_letters_bytes_max {
+            let bytes_max = self.dead_letters_bytes_max;
+            Err(QueueError::Full {
+                detail: format!("{bytes_max} bytes of dead letters are kept, and nearly are"),
+            })
+        } else {
+            dead.add(bury.position, &bury.framed, &self.open_log).map_err(|error| to_queue_error(&error))
+        };
+        if buried.is_ok() {
             let mut index = self.shared.index();
             index.ack(bury.position);
-            index.add_dead_letters(1);
+            index.set_dead_letters(dead.len());
         }
-        let _ = bury.reply.send(written.map_err(|error| to_queue_error(&error)));
+        drop(dead);
+        let _ = bury.reply.send(buried);
     }
 
-    fn append_dead_letter(&self, framed: &[u8]) -> io::Result<()> {
-        let path = disk::dead_letters_path(&self.dir);
-        let mut log = (self.open_log)(&path)?;
-        let len = std::fs::metadata(&path)?.len();
-        log.append(framed).and_then(|()| log.sync()).inspect_err(|error| {
-            tracing::error!(%error, "cannot write a dead letter");
-            let _ = log.cut(len);
-        })
+    fn remove(&self, remove: Remove) {
+        let mut dead = self.shared.dead();
+        let removed = dead.remove(&remove.ids, &self.open_log);
+        self.shared.index().set_dead_letters(dead.len());
+        drop(dead);
+        let _ = remove.reply.send(removed.map_err(|error| to_queue_error(&error)));
     }
 
     /// Deletes segments whose entries are all acked, and writes the acks down when that is due.
@@ -235,14 +263,15 @@ impl Writer {
 
     fn write_checkpoint(&mut self) {
         self.checkpointed_at = Instant::now();
-        let acks = self.shared.index().take_checkpoint();
+        let mut acks = self.shared.index().take_checkpoint();
+        self.shared.unread().add_acks_to(&mut acks);
         if let Err(error) = checkpoint::store(&self.dir, &acks) {
             tracing::warn!(%error, "cannot write the queue's checkpoint; acked entries may be delivered again");
         }
     }
 }
 
-fn to_queue_error(error: &io::Error) -> QueueError {
+pub(super) fn to_queue_error(error: &io::Error) -> QueueError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             QueueError::Full { detail: format!("no room left in the data directory: {error}") }

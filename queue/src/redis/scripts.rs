@@ -9,6 +9,8 @@ pub(super) struct Keys {
     pub(super) stream: String,
     pub(super) bytes: String,
     pub(super) dead: String,
+    pub(super) dead_bytes: String,
+    pub(super) tries: String,
 }
 
 impl Keys {
@@ -18,6 +20,8 @@ impl Keys {
             stream: format!("{prefix}events:{{{partition}}}"),
             bytes: format!("{prefix}events:{{{partition}}}:bytes"),
             dead: format!("{prefix}dead-letters:{{{partition}}}"),
+            dead_bytes: format!("{prefix}dead-letters:{{{partition}}}:bytes"),
+            tries: format!("{prefix}tries:{{{partition}}}"),
         }
     }
 }
@@ -30,8 +34,12 @@ pub(super) struct Scripts {
     pub(super) ack: Script,
     pub(super) dead_letter: Script,
     pub(super) dead_letters: Script,
+    pub(super) replay: Script,
+    pub(super) begin_alone: Script,
+    pub(super) withdraw_alone: Script,
     pub(super) backlog: Script,
     pub(super) leave: Script,
+    pub(super) partitions: Script,
 }
 
 impl Scripts {
@@ -43,8 +51,12 @@ impl Scripts {
             ack: Script::new(include_str!("scripts/ack.lua")),
             dead_letter: Script::new(include_str!("scripts/dead_letter.lua")),
             dead_letters: Script::new(include_str!("scripts/dead_letters.lua")),
+            replay: Script::new(include_str!("scripts/replay.lua")),
+            begin_alone: Script::new(include_str!("scripts/begin_alone.lua")),
+            withdraw_alone: Script::new(include_str!("scripts/withdraw_alone.lua")),
             backlog: Script::new(include_str!("scripts/backlog.lua")),
             leave: Script::new(include_str!("scripts/leave.lua")),
+            partitions: Script::new(include_str!("scripts/partitions.lua")),
         }
     }
 }

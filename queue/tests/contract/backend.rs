@@ -27,8 +27,11 @@ impl Backend {
     pub(crate) async fn open_bounded(&self, backlog_bytes_max: u64) -> Arc<dyn Queue> {
         match self {
             Self::Embedded { dir } => {
-                let config =
-                    EmbeddedConfig { backlog_bytes_max, segment_bytes: 4_096, dir: dir.path().to_owned() };
+                let config = EmbeddedConfig {
+                    backlog_bytes_max,
+                    segment_bytes: 4_096,
+                    ..EmbeddedConfig::new(dir.path())
+                };
                 Arc::new(EmbeddedQueue::open(config).await.unwrap())
             }
             Self::Redis { url, prefix } => {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 
+const NOW: UnixMs = UnixMs(1_763_622_010_000);
 const NO_WAIT: Duration = Duration::ZERO;
 /// Longer than anything here takes: who waits this long was not woken.
 const LONG: Duration = Duration::from_secs(20);
@@ -299,17 +300,18 @@ pub(crate) async fn a_dead_letter_keeps_the_entry_and_frees_the_queue(backend: B
     let sent = EncodedEnvelope::encode(&envelope(0, 1)).unwrap();
     let deliveries = read(&queue).await;
     let bad = deliveries.iter().find(|d| d.envelope.as_ref().unwrap().envelope_id.is_nil()).unwrap();
-    queue.dead_letter(bad.handle, "the store refuses it: \"numeric\nfield\"").await.unwrap();
-    queue.dead_letter(bad.handle, "once more").await.unwrap();
+    queue.dead_letter(bad.handle, "the store refuses it: \"numeric\nfield\"", NOW).await.unwrap();
+    queue.dead_letter(bad.handle, "once more", NOW).await.unwrap();
     let backlog = queue.backlog().await.unwrap();
     assert_eq!((backlog.entries, backlog.dead_letters, backlog.pending), (1, 1, 1));
 
     let queue = backend.reopen(queue).await;
     assert_eq!(numbers(&take_all(&queue).await), set(1..2), "the dead one does not come again");
     assert_eq!(queue.backlog().await.unwrap().dead_letters, 1);
-    let letters = queue.dead_letters(10).await.unwrap();
+    let letters = queue.dead_letters(None, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].id, bad.handle.to_string());
+    assert_eq!((letters[0].project_id, letters[0].received), (Some(7), Some(1)));
+    assert_eq!((letters[0].envelope_id, letters[0].at), (Some(Uuid::nil()), Some(NOW)));
     assert_eq!(letters[0].reason, "the store refuses it: \"numeric\nfield\"");
     assert_eq!(&letters[0].bytes, sent.json());
 }
