@@ -9,7 +9,7 @@
 //! use tallymark_redis_link::{Link, LinkConfig};
 //!
 //! async fn ask(link: &Link) -> redis::RedisResult<String> {
-//!     link.call(async |connection| redis::cmd("PING").query_async(connection).await).await
+//!     link.call(|mut connection| async move { redis::cmd("PING").query_async(&mut connection).await }).await
 //! }
 //!
 //! let link = Link::new(LinkConfig::new("redis://localhost/"))?;

@@ -6,6 +6,7 @@
 //! here every error replaces the connection that is not an answer, and every answer of a server that is the wrong one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -28,8 +29,6 @@ const WRONG_SERVER: [&str; 6] = ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDO
 #[derive(Default)]
 struct Current {
     connection: Option<MultiplexedConnection>,
-    /// Counts connections, so that an error on an old one does not drop its successor.
-    generation: u64,
     failed: Option<(Instant, Arc<RedisError>)>,
 }
 
@@ -37,6 +36,8 @@ struct Current {
 pub struct Link {
     config: LinkConfig,
     current: Mutex<Current>,
+    /// Counts connections, so that an error on an old one does not drop its successor. Changed only under the lock.
+    generation: AtomicU64,
 }
 
 /// A connection, and which one it is.
@@ -55,7 +56,7 @@ impl Link {
         // An error says that one is set already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         address::check(&config)?;
-        Ok(Self { config, current: Mutex::default() })
+        Ok(Self { config, current: Mutex::default(), generation: AtomicU64::new(0) })
     }
 
     /// How long an answer may take.
@@ -64,19 +65,26 @@ impl Link {
         self.config.response_timeout
     }
 
+    /// Which of its connections the link is at. Connections of one's own from before a change may lead to another server
+    /// than the shared one does now.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Does `work` over the shared connection, once more over a new one where the old was found broken: `work` must be
-    /// such that twice does no harm.
+    /// such that twice does no harm. (No `AsyncFnMut`: its futures cannot be said to be `Send`.)
     ///
     /// # Errors
     /// The last try's.
-    pub async fn call<T>(
-        &self,
-        mut work: impl AsyncFnMut(&mut MultiplexedConnection) -> RedisResult<T>,
-    ) -> RedisResult<T> {
+    pub async fn call<T, Work>(&self, mut work: impl FnMut(MultiplexedConnection) -> Work) -> RedisResult<T>
+    where
+        Work: Future<Output = RedisResult<T>>,
+    {
         let mut retried = false;
         loop {
-            let mut linked = self.get().await?;
-            let error = match work(&mut linked.connection).await {
+            let linked = self.get().await?;
+            let error = match work(linked.connection.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -97,7 +105,7 @@ impl Link {
         // the alternative.
         let mut current = self.current.lock().await;
         if let Some(connection) = &current.connection {
-            return Ok(Linked { connection: connection.clone(), generation: current.generation });
+            return Ok(Linked { connection: connection.clone(), generation: self.generation() });
         }
         if let Some((at, error)) = &current.failed
             && at.elapsed() < CONNECT_PAUSE
@@ -106,14 +114,14 @@ impl Link {
         }
         match self.connect(Some(self.config.response_timeout)).await {
             Ok(connection) => {
-                if current.generation > 0 {
+                if self.generation() > 0 {
                     metrics::counter!("tallymark_redis_reconnects_total").increment(1);
                     tracing::info!("connected to Redis again");
                 }
-                current.generation += 1;
+                let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
                 current.failed = None;
                 current.connection = Some(connection.clone());
-                Ok(Linked { connection, generation: current.generation })
+                Ok(Linked { connection, generation })
             }
             Err(error) => {
                 metrics::counter!("tallymark_redis_connect_failures_total").increment(1);
@@ -147,7 +155,7 @@ impl Link {
             return;
         }
         let mut current = self.current.lock().await;
-        if current.generation == linked.generation && current.connection.take().is_some() {
+        if self.generation() == linked.generation && current.connection.take().is_some() {
             tracing::warn!(%error, "giving up a connection to Redis");
             if is_answer {
                 // Connecting would succeed, and lead to the same answer as often as somebody asks.
