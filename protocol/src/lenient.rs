@@ -7,8 +7,35 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::UnixMs;
 
+/// Text, as the stores can hold it: without NUL, which PostgreSQL has no text for.
+pub(crate) struct Str<'a>(pub(crate) Cow<'a, str>);
+
 /// Text, or a number that is meant as text (`"user_id": 42`).
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+/// Text that is borrowed needs no look: JSON has NUL only escaped, and what was escaped is not borrowed.
+fn without_nul(text: &str) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StrVisitor;
+        impl<'de> Visitor<'de> for StrVisitor {
+            type Value = Str<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Str(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Str(Cow::Owned(without_nul(text))))
+            }
+        }
+        deserializer.deserialize_str(StrVisitor)
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -22,7 +49,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text(Cow::Borrowed(text)))
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+                Ok(Text(Cow::Owned(without_nul(text))))
             }
             fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
                 Ok(Text(Cow::Owned(number.to_string())))
@@ -68,11 +95,6 @@ impl<'de> Deserialize<'de> for Instant {
         }
         deserializer.deserialize_any(InstantVisitor)
     }
-}
-
-/// `text` as the stores can hold it: without NUL, which PostgreSQL has no text for.
-pub(crate) fn clean(text: Cow<'_, str>) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.into_owned() }
 }
 
 /// The longest beginning of `text` that has at most `bytes_max` bytes and ends between characters.

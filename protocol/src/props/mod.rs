@@ -1,5 +1,7 @@
 //! Properties: any JSON object within the limits, rewritten so that every store takes it.
 
+mod normal;
+
 use std::cell::Cell;
 use std::fmt;
 
@@ -23,17 +25,22 @@ pub(crate) fn normalise(raw: &RawValue) -> Result<Option<Box<RawValue>>, (Discar
     if !text.starts_with('{') {
         return Err((DiscardReason::PropsInvalid, "props must be a JSON object".to_owned()));
     }
+    if normal::is_normal(text) {
+        return Ok(Some(raw.to_owned()));
+    }
+    rewrite(text).map(Some)
+}
+
+fn rewrite(text: &str) -> Result<Box<RawValue>, (DiscardReason, String)> {
     let verdict = Cell::new(DiscardReason::PropsInvalid);
     let mut out = Vec::with_capacity(text.len());
-    let rewrite = Rewrite { out: &mut out, depth: 0, verdict: &verdict };
+    let visitor = Rewrite { out: &mut out, depth: 0, verdict: &verdict };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    rewrite.deserialize(&mut deserializer).map_err(|error| (verdict.get(), format!("props: {error}")))?;
+    visitor.deserialize(&mut deserializer).map_err(|error| (verdict.get(), format!("props: {error}")))?;
     // What the visitor wrote is JSON by construction; from_string checks it once more, so that no slip
     // here could ever reach a store.
     let text = String::from_utf8(out).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))?;
-    let raw =
-        RawValue::from_string(text).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))?;
-    Ok(Some(raw))
+    RawValue::from_string(text).map_err(|error| (DiscardReason::PropsInvalid, error.to_string()))
 }
 
 struct Rewrite<'o> {
@@ -164,6 +171,65 @@ mod tests {
         let json = r#"{ "a" : [1, -2, 2.5, true, null, [] , {}], "b\u0000" : "x\u0000\"y" }"#;
         let want = "{\"a\":[1,-2,2.5,true,null,[],{}],\"b\u{fffd}\":\"x\u{fffd}\\\"y\"}";
         assert_eq!(rewritten(json), Ok(Some(want.to_owned())));
+    }
+
+    #[test]
+    fn what_is_left_as_it_is_would_be_rewritten_to_itself() {
+        let values = [
+            "0",
+            "-0",
+            "0.0",
+            "-0.0",
+            "7",
+            "-7",
+            "1.0",
+            "1.5",
+            "1.50",
+            "-1.25",
+            "0.0001",
+            "0.00001",
+            "10.0",
+            "1e2",
+            "1E2",
+            "1.5e3",
+            "1e999",
+            "123456789012",
+            "1234567890123",
+            "-123456789012",
+            "99999999999.9999",
+            "123456789012.1234",
+            "18446744073709551615",
+            "18446744073709551616",
+            "0.12345",
+            "true",
+            "null",
+            "[]",
+            "{}",
+            "[1,2]",
+            "[1, 2]",
+            "\"\"",
+            "\"a\\\"b\"",
+            "\"\\n\\t\\\\\"",
+            "\"\\/\"",
+            "\"\\u00e9\"",
+            "\"\\u0000\"",
+            "\"\\ud800\"",
+            "\"\\ud83d\\ude00\"",
+            "\"é😀\u{7f}\"",
+            "[[[[[[[]]]]]]]",
+            "[[[[[[[[]]]]]]]]",
+        ];
+        let mut left = 0;
+        for value in values {
+            for json in [format!("{{\"a\":{value}}}"), format!("{{\"a\":[{value},1],\"b\":{value}}}")] {
+                let rewritten = rewrite(&json).map(|raw| raw.get().to_owned()).ok();
+                if normal::is_normal(&json) {
+                    left += 1;
+                    assert_eq!(rewritten.as_ref(), Some(&json));
+                }
+            }
+        }
+        assert!(left > values.len(), "{left} of {} are left as they are", 2 * values.len());
     }
 
     #[test]
