@@ -80,11 +80,9 @@ impl Wire {
     }
 
     fn queue(&self) -> RedisQueue {
-        let config = RedisConfig {
-            prefix: self.prefix.clone(),
-            response_timeout: Duration::from_millis(500),
-            ..RedisConfig::new(format!("redis://{}/", self.address))
-        };
+        let mut config = RedisConfig::new(format!("redis://{}/", self.address));
+        config.prefix.clone_from(&self.prefix);
+        config.link.response_timeout = Duration::from_millis(500);
         RedisQueue::new(&config).unwrap()
     }
 

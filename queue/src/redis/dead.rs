@@ -46,7 +46,8 @@ impl RedisQueue {
         if set_aside >= 0 {
             return Ok(());
         }
-        let detail = format!("{} bytes of dead letters are kept, and nearly are", self.dead_letters_bytes_max);
+        let detail =
+            format!("{} bytes of dead letters are kept, and nearly are", self.dead_letters_bytes_max);
         Err(QueueError::Full { detail })
     }
 

@@ -24,7 +24,7 @@ use tallymark_protocol::UnixMs;
 use tallymark_redis_link::LinkConfig;
 
 use self::append::Appender;
-use self::calls::{Calls, to_queue_error};
+use self::calls::Calls;
 use self::partitions::Partitions;
 use self::reader::stream_id;
 use self::wait::Waiting;

@@ -40,7 +40,7 @@ async fn check_redis(queue: &RedisQueue) -> anyhow::Result<()> {
         }
     };
     anyhow::ensure!(facts.is_supported, "Redis {} is too old: the queue needs 7.0 or newer", facts.version);
-    if facts.evicts {
+    if facts.evicts() {
         tracing::error!("Redis may evict acknowledged events: set maxmemory-policy to noeviction");
     }
     if !facts.is_append_only {

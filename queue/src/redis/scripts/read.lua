@@ -1,6 +1,6 @@
 -- Delivers new entries until a bound is reached, in small steps, since their sizes are not known before.
 -- KEYS: stream.  ARGV: group, consumer, entries_max, events_max, bytes_max, step.
--- Returns: { { id, tries, envelope }, … }
+-- Returns: { events, { { id, tries, envelope }, … }, where none was taken the id behind which one would be or else '' }
 local taken, events, bytes = {}, 0, 0
 local entries_max, events_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 while #taken < entries_max and events < events_max and bytes < bytes_max do
@@ -27,4 +27,20 @@ while #taken < entries_max and events < events_max and bytes < bytes_max do
     break
   end
 end
-return taken
+local behind = ''
+if #taken == 0 then
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local name, delivered
+    for i = 1, #group, 2 do
+      if group[i] == 'name' then
+        name = group[i + 1]
+      elseif group[i] == 'last-delivered-id' then
+        delivered = group[i + 1]
+      end
+    end
+    if name == ARGV[1] then
+      behind = delivered
+    end
+  end
+end
+return { events, taken, behind }

@@ -1,6 +1,6 @@
 -- Takes over entries that were delivered long ago and not acked, until a bound is reached.
 -- KEYS: stream.  ARGV: group, consumer, idle_ms, entries_max, events_max, bytes_max, step, cursor.
--- Returns: { cursor, { { id, tries, envelope }, … } }; the next call goes on at the cursor.
+-- Returns: { cursor, events, { { id, tries, envelope }, … } }; the next call goes on at the cursor.
 local taken, events, bytes = {}, 0, 0
 local entries_max, events_max, bytes_max = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local cursor = ARGV[8]
@@ -31,4 +31,4 @@ for _ = 1, 256 do
     break
   end
 end
-return { cursor, taken }
+return { cursor, events, taken }
