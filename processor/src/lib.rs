@@ -15,6 +15,8 @@
 //! # }
 //! ```
 
+mod alone;
+mod attempt;
 mod causes;
 mod clock;
 mod commit;

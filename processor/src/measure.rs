@@ -26,3 +26,13 @@ pub(crate) fn committed(committed: &Committed, took: Duration) {
         "committed a batch"
     );
 }
+
+/// Counts an entry that was set aside.
+pub(crate) fn dead_letter() {
+    counter!("tallymark_dead_letters_total").increment(1);
+}
+
+/// Counts an entry that was to be set aside and stays pending, since there is no room for more.
+pub(crate) fn dead_letter_refused() {
+    counter!("tallymark_dead_letters_refused_total").increment(1);
+}

@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alone::{self, settle_alone};
+use crate::attempt::{Prepared, Stage};
 use crate::clock::Now;
 use crate::enrich::Enricher;
-use crate::settle::{Prepared, Stage, settle};
+use crate::settle::settle;
 use crate::{compactor, days};
 
 /// How a processor works.
@@ -49,6 +51,20 @@ pub const fn parallel_commits(kind: Kind) -> usize {
     }
 }
 
+/// What waits to be settled.
+enum Work {
+    Batch(Prepared),
+    /// Under suspicion of ending the process.
+    Alone(Box<Delivery>),
+}
+
+/// Waits for one of the commits under way, and fails as it did.
+async fn finish_one(under_way: &mut JoinSet<()>) {
+    if let Some(Err(error)) = under_way.join_next().await {
+        std::panic::resume_unwind(error.into_panic()); // nothing aborts these tasks
+    }
+}
+
 /// Moves envelopes from the queue into the store.
 #[derive(Clone)]
 pub struct Processor {
@@ -81,7 +97,7 @@ impl Processor {
         tasks.join_all().await;
     }
 
-    async fn read(self, prepared: mpsc::Sender<Prepared>, shutdown: CancellationToken) {
+    async fn read(self, prepared: mpsc::Sender<Work>, shutdown: CancellationToken) {
         let mut enricher = Enricher::default();
         loop {
             // Room first: what is read is committed next, and nothing waits in memory for long.
@@ -93,7 +109,17 @@ impl Processor {
             };
             match deliveries {
                 Ok(deliveries) if deliveries.is_empty() => {}
-                Ok(deliveries) => room.send(self.prepare(&mut enricher, deliveries).await),
+                Ok(deliveries) => {
+                    let mut work = self.prepare(&mut enricher, deliveries).await.into_iter();
+                    if let Some(first) = work.next() {
+                        room.send(first);
+                    }
+                    for rest in work {
+                        if prepared.send(rest).await.is_err() {
+                            return;
+                        }
+                    }
+                }
                 Err(QueueError::Closed) => return,
                 Err(error) => {
                     tracing::warn!(%error, "could not read the queue; trying again");
@@ -103,7 +129,7 @@ impl Processor {
         }
     }
 
-    async fn reclaim(self, prepared: mpsc::Sender<Prepared>, shutdown: CancellationToken) {
+    async fn reclaim(self, prepared: mpsc::Sender<Work>, shutdown: CancellationToken) {
         let mut enricher = Enricher::default();
         loop {
             tokio::select! {
@@ -115,9 +141,10 @@ impl Processor {
                 Ok(deliveries) if deliveries.is_empty() => {}
                 Ok(deliveries) => {
                     tracing::info!(entries = deliveries.len(), "took over what a consumer left behind");
-                    let batch = self.prepare(&mut enricher, deliveries).await;
-                    if prepared.send(batch).await.is_err() {
-                        return;
+                    for work in self.prepare(&mut enricher, deliveries).await {
+                        if prepared.send(work).await.is_err() {
+                            return;
+                        }
                     }
                 }
                 Err(QueueError::Closed) => return,
@@ -126,45 +153,56 @@ impl Processor {
         }
     }
 
-    async fn commit(self, mut ready: mpsc::Receiver<Prepared>, shutdown: CancellationToken) {
+    async fn commit(self, mut ready: mpsc::Receiver<Work>, shutdown: CancellationToken) {
         let parallel = parallel_commits(self.store.kind());
         let mut under_way = JoinSet::new();
         loop {
             if under_way.len() >= parallel {
-                if let Some(Err(error)) = under_way.join_next().await {
-                    std::panic::resume_unwind(error.into_panic()); // nothing aborts these tasks
-                }
+                finish_one(&mut under_way).await;
                 continue;
             }
-            let batch = tokio::select! {
+            let work = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                batch = ready.recv() => batch,
+                work = ready.recv() => work,
             };
-            let Some(batch) = batch else { break };
             let (processor, shutdown) = (self.clone(), shutdown.clone());
-            under_way.spawn(async move {
-                let stage = Stage { store: &processor.store, queue: &*processor.queue, now: &processor.now };
-                settle(stage, batch, &shutdown).await;
-            });
+            match work {
+                None => break,
+                Some(Work::Batch(batch)) => {
+                    under_way.spawn(async move { settle(processor.stage(), batch, &shutdown).await });
+                }
+                Some(Work::Alone(delivery)) => {
+                    // With nothing beside it: whatever ends the process now is its own doing.
+                    while !under_way.is_empty() {
+                        finish_one(&mut under_way).await;
+                    }
+                    under_way.spawn(async move { settle_alone(processor.stage(), *delivery, &shutdown).await });
+                    finish_one(&mut under_way).await;
+                }
+            }
         }
         under_way.join_all().await; // a commit is never cancelled half-way
     }
 
-    async fn prepare(&self, enricher: &mut Enricher, deliveries: Vec<Delivery>) -> Prepared {
-        let mut prepared = Prepared::default();
-        for delivery in deliveries {
-            match delivery.envelope {
-                Ok(envelope) => prepared.push(delivery.handle, enricher.enrich(envelope)),
-                Err(undecodable) => {
-                    tracing::error!(error = %undecodable, "an entry cannot be read; set it aside");
-                    if let Err(error) = self.queue.dead_letter(delivery.handle, &undecodable.error, (self.now)()).await {
-                        tracing::warn!(%error, "could not set the entry aside; it will be delivered again");
-                    }
-                }
+    /// What is to be done with deliveries: one batch, and those that are to be processed alone.
+    async fn prepare(&self, enricher: &mut Enricher, deliveries: Vec<Delivery>) -> Vec<Work> {
+        let (suspects, trusted): (Vec<Delivery>, Vec<Delivery>) =
+            deliveries.into_iter().partition(alone::is_suspect);
+        let mut batch = Prepared::default();
+        for delivery in trusted {
+            let handle = delivery.handle;
+            if let Err(reason) = alone::enrich(enricher, &mut batch, delivery) {
+                alone::failed(self.stage(), handle, &reason).await;
             }
         }
-        prepared
+        let batch = (!batch.handles.is_empty()).then_some(Work::Batch(batch));
+        let suspects = suspects.into_iter().map(|delivery| Work::Alone(Box::new(delivery)));
+        batch.into_iter().chain(suspects).collect()
+    }
+
+    fn stage(&self) -> Stage<'_> {
+        Stage { store: &self.store, queue: &*self.queue, now: &self.now }
     }
 
     fn limit(&self) -> BatchLimit {
