@@ -17,7 +17,12 @@ macro_rules! contract {
         }
         mod redis {
             $(#[tokio::test] async fn $promise() {
-                super::promises::$promise(super::backend::Backend::redis()).await;
+                super::promises::$promise(super::backend::Backend::redis(1)).await;
+            })*
+        }
+        mod redis_partitioned {
+            $(#[tokio::test] async fn $promise() {
+                super::promises::$promise(super::backend::Backend::redis(3)).await;
             })*
         }
     };

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 pub(crate) enum Backend {
     Embedded { dir: TempDir },
-    Redis { url: String, prefix: String },
+    Redis { url: String, prefix: String, partitions: u16 },
 }
 
 impl Backend {
@@ -15,9 +15,9 @@ impl Backend {
         Self::Embedded { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) fn redis() -> Self {
+    pub(crate) fn redis(partitions: u16) -> Self {
         let prefix = format!("tallymark-test:{:016x}:", getrandom::u64().unwrap());
-        Self::Redis { url: redis_url(), prefix }
+        Self::Redis { url: redis_url(), prefix, partitions }
     }
 
     pub(crate) async fn open(&self) -> Arc<dyn Queue> {
@@ -34,10 +34,11 @@ impl Backend {
                 };
                 Arc::new(EmbeddedQueue::open(config).await.unwrap())
             }
-            Self::Redis { url, prefix } => {
+            Self::Redis { url, prefix, partitions } => {
                 let config = RedisConfig {
                     backlog_bytes_max,
                     prefix: prefix.clone(),
+                    partitions: *partitions,
                     ..RedisConfig::new(url.clone())
                 };
                 Arc::new(RedisQueue::new(&config).unwrap())
