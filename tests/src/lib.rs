@@ -18,9 +18,11 @@
 //! # }
 //! ```
 
+pub mod browsers;
 pub mod databases;
 pub mod drive;
 pub mod oracle;
 pub mod patience;
 pub mod product;
+pub mod redis;
 pub mod world;
