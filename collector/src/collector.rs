@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tallymark_protocol::settings::ProjectSettings;
-use tallymark_protocol::{UnixMs, WriteKey};
+use tallymark_protocol::{Event, UnixMs, WriteKey};
 use tallymark_queue::{Queue, QueueError, QueuedEnvelope};
 use tallymark_registry::{RateTokens, Registry, Salts};
 use tokio_util::task::TaskTracker;
 
 use crate::refusal::Refusal;
-use crate::{Clock, CollectorConfig};
+use crate::visitor::{self, NoSalt, Occasion};
+use crate::{Clock, CollectorConfig, Places};
 
 /// How long a readiness check may take: whoever asks has a timeout of a few seconds of their own.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,6 +33,8 @@ pub struct Surroundings {
     pub tokens: Arc<dyn RateTokens>,
     /// What addresses are hashed under.
     pub salts: Arc<dyn Salts>,
+    /// What knows the places of addresses.
+    pub places: Arc<Places>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -43,6 +46,7 @@ struct Shared {
     appends: TaskTracker,
     queue_is_well: AtomicBool,
     registry_is_well: AtomicBool,
+    salts_are_well: AtomicBool,
 }
 
 /// What a readiness check found, for `/ready`.
@@ -60,9 +64,15 @@ impl Collector {
     /// A collector that works as `config` says, with what is around it.
     #[must_use]
     pub fn new(config: CollectorConfig, surroundings: Surroundings) -> Self {
-        let (queue_is_well, registry_is_well) = (AtomicBool::new(true), AtomicBool::new(true));
-        let appends = TaskTracker::new();
-        Self(Arc::new(Shared { config, surroundings, appends, queue_is_well, registry_is_well }))
+        let well = || AtomicBool::new(true);
+        Self(Arc::new(Shared {
+            config,
+            surroundings,
+            appends: TaskTracker::new(),
+            queue_is_well: well(),
+            registry_is_well: well(),
+            salts_are_well: well(),
+        }))
     }
 
     /// Waits until every append that has begun has ended. Call it after the server has stopped accepting.
@@ -104,6 +114,32 @@ impl Collector {
                     tracing::error!(%error, source = source(&error), "cannot check write keys; answering 503");
                 }
                 Err(Refusal::RegistryUnavailable { retry_after: self.0.config.retry_after })
+            }
+        }
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.0.surroundings.places
+    }
+
+    /// Names the visitors of `events` that have no name.
+    pub(crate) fn name_visitors(
+        &self,
+        occasion: &Occasion<'_>,
+        events: &mut [Event],
+    ) -> Result<(), Refusal> {
+        match visitor::name(&*self.0.surroundings.salts, occasion, events) {
+            Ok(named) => {
+                if named {
+                    note(&self.0.salts_are_well, || tracing::info!("visitors can be counted without cookies again"));
+                }
+                Ok(())
+            }
+            Err(NoSalt) => {
+                if self.0.salts_are_well.swap(false, Ordering::Relaxed) {
+                    tracing::error!("this collector has no salt for today: visitors cannot be counted without cookies; answering 503");
+                }
+                Err(Refusal::CookielessUnavailable { retry_after: self.0.config.retry_after })
             }
         }
     }

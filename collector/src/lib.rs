@@ -27,11 +27,16 @@ mod collector;
 mod config;
 mod credentials;
 mod envelope_id;
+mod place;
 mod refusal;
 mod routes;
+mod sender;
+mod verdict;
+mod visitor;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use collector::{Check, Collector, Surroundings};
 pub use config::CollectorConfig;
+pub use place::{PlaceFileError, Places};
 pub use routes::health::health;
 pub use routes::router;

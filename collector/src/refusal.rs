@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     MethodNotAllowed,
     /// Whether the write key is known cannot be said now.
     RegistryUnavailable { retry_after: Duration },
+    /// An event's visitor is to be counted without cookies, and this collector has no salt for it.
+    CookielessUnavailable { retry_after: Duration },
     /// The backlog is at its bound.
     QueueFull { retry_after: Duration },
     /// The queue does not answer, or this collector is stopping.
@@ -91,6 +93,12 @@ impl Refusal {
             Self::RegistryUnavailable { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", RETRY_LATER)
             }
+            Self::CookielessUnavailable { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "cookieless_unavailable",
+                "the server's operator gives all collectors the same --secret-file, by which they share the salt of the \
+                 day; or send an anonymous_id",
+            ),
             Self::QueueFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queue_full", RETRY_LATER),
             Self::QueueUnavailable { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", RETRY_LATER)
@@ -112,6 +120,11 @@ impl Refusal {
             Self::BodyIncomplete => "the body did not arrive whole, or not in time".to_owned(),
             Self::MethodNotAllowed => "this path takes POST".to_owned(),
             Self::RegistryUnavailable { .. } => "the write key cannot be checked at the moment".to_owned(),
+            Self::CookielessUnavailable { .. } => {
+                "an event without anonymous_id and user_id cannot be counted at the moment: this collector does not \
+                 have the salt of the day"
+                    .to_owned()
+            }
             Self::QueueFull { .. } => {
                 "more events wait to be processed than may; none of these is taken".to_owned()
             }
@@ -125,6 +138,7 @@ impl Refusal {
     const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RegistryUnavailable { retry_after }
+            | Self::CookielessUnavailable { retry_after }
             | Self::QueueFull { retry_after }
             | Self::QueueUnavailable { retry_after } => Some(*retry_after),
             _ => None,

@@ -1,20 +1,22 @@
 //! `POST /capture`: events in.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ORIGIN, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use tallymark_protocol::limits::USER_AGENT_BYTES_MAX;
 use tallymark_protocol::settings::ProjectSettings;
-use tallymark_protocol::{Arrival, CaptureAnswer, Decoded, EnvelopeError, Place, UnixMs, decode};
+use tallymark_protocol::{Arrival, CaptureAnswer, Decoded, EnvelopeError, UnixMs, decode};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 
 use crate::envelope_id::uuid_v7;
 use crate::refusal::Refusal;
+use crate::sender::{Kept, Sender};
 use crate::{Collector, body, credentials};
 
 /// Bodies up to this size are decoded on the spot, in well under a millisecond.
@@ -42,9 +44,10 @@ pub(crate) async fn capture(
         Some(project) => project,
         None => collector.project(&decoded.write_key.take().ok_or(Refusal::MissingWriteKey)?).await?,
     };
+    let kept = collector.judge(sender(&head), &project, received_at, &mut decoded)?;
     let answer =
         CaptureAnswer { accepted: decoded.events.len(), rejected: std::mem::take(&mut decoded.rejections) };
-    let envelope = envelope(&head.headers, &project, received_at, decoded);
+    let envelope = envelope(kept, &project, received_at, decoded);
     if envelope.received > 0 {
         collector.append(envelope).await?;
     }
@@ -76,10 +79,21 @@ async fn decode_body(bytes: Bytes, received_at: UnixMs) -> Result<Decoded, Refus
     })
 }
 
+/// Who sent the request. No proxy is trusted yet: the peer is the client.
+fn sender(head: &Parts) -> Sender<'static> {
+    let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
+    Sender {
+        address: peer.map(|ConnectInfo(peer)| peer.ip()),
+        user_agent: user_agent(&head.headers),
+        from_browser: head.headers.contains_key(ORIGIN) || head.headers.contains_key("sec-fetch-site"),
+        proxy_headers: None,
+    }
+}
+
 /// What goes into the queue. An envelope of which nothing is accepted goes too: its rejections are
 /// counted, and its places in the tab's numbering are known.
 fn envelope(
-    headers: &HeaderMap,
+    kept: Kept,
     project: &ProjectSettings,
     received_at: UnixMs,
     decoded: Decoded,
@@ -91,10 +105,10 @@ fn envelope(
         project_id: project.project_id,
         received_at,
         received: u32::try_from(received).expect("an envelope has at most a thousand events"),
-        from_browser: headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site"),
-        user_agent: user_agent(headers),
-        place: Place::default(),
-        address: None,
+        from_browser: kept.from_browser,
+        user_agent: kept.user_agent,
+        place: kept.place,
+        address: kept.address,
         context: decoded.context,
         rejected: decoded.rejected,
         events: decoded.events,

@@ -53,6 +53,7 @@ impl World {
                 registry: registry.clone(),
                 tokens: Arc::new(LocalRateTokens::new()),
                 salts: Arc::new(NoSalts),
+                places: Arc::default(),
                 clock,
             },
         );

@@ -1,9 +1,11 @@
-//! Which store, queue and registry the configuration names.
+//! Which store, queue, registry and places the configuration names.
 
+mod places;
 mod queue;
 mod registry;
 mod store;
 
+pub(crate) use self::places::open_places;
 pub(crate) use self::queue::{open_queue, open_redis};
 pub(crate) use self::registry::{open_registry, settings};
 pub(crate) use self::store::{open_store, reach_store};

@@ -70,6 +70,10 @@ pub(crate) struct Options {
     )]
     pub(crate) data_dir: PathBuf,
 
+    /// Places of addresses: a MaxMind-format file (.mmdb), read again when it changes
+    #[arg(long, global = true, env = "TALLYMARK_GEOIP_FILE", value_name = "FILE")]
+    pub(crate) geoip_file: Option<PathBuf>,
+
     /// Queue in Redis 7+ instead of the embedded queue: `redis://[user:password@]host[:port][/db]`
     #[arg(long, global = true, env = "TALLYMARK_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,

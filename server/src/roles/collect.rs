@@ -8,7 +8,7 @@ use tallymark_query::QueryApi;
 use tallymark_registry::{LocalRateTokens, NoSalts};
 
 use super::http;
-use crate::backends::{open_queue, open_registry, reach_store};
+use crate::backends::{open_places, open_queue, open_registry, reach_store};
 use crate::config::{Options, RoleOptions};
 use crate::probes::{self, Metrics, Probed};
 use crate::{clock, demo, lifecycle, web};
@@ -32,6 +32,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         registry,
         tokens: Arc::new(LocalRateTokens::new()),
         salts: Arc::new(NoSalts),
+        places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };
     let collector = Collector::new(CollectorConfig::default(), surroundings);

@@ -10,7 +10,7 @@ use tallymark_registry::{LocalRateTokens, NoSalts};
 
 use super::http;
 use super::processing::Processing;
-use crate::backends::{open_queue, open_registry, open_store};
+use crate::backends::{open_places, open_queue, open_registry, open_store};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
 use crate::probes::{self, Metrics, Probed};
@@ -28,6 +28,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
         registry,
         tokens: Arc::new(LocalRateTokens::new()),
         salts: Arc::new(NoSalts),
+        places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };
     let collector = Collector::new(CollectorConfig::default(), surroundings);
