@@ -18,7 +18,11 @@
 //! }
 //! ```
 
+mod config;
+mod disk;
+mod kept;
 mod local;
+mod lookups;
 mod rate;
 mod redis;
 mod salt;
@@ -29,10 +33,20 @@ use async_trait::async_trait;
 use tallymark_protocol::WriteKey;
 use tallymark_protocol::settings::ProjectSettings;
 
-pub use self::local::{LocalRegistry, REFRESH_EVERY, UNKNOWN_FOR};
-pub use self::rate::{Bucket, LocalRateTokens, RateTokens, Taken, Tokens};
+pub use tallymark_redis_link::LinkConfig;
+
+pub use self::config::RedisConfig;
+pub use self::local::{LocalRegistry, REFRESH_EVERY};
+pub use self::lookups::UNKNOWN_FOR;
+pub use self::rate::{
+    Bucket, DEBT_MINUTES_MAX, DECIDED_WITHIN, LocalRateTokens, RateTokens, RedisRateTokens, TRY_AGAIN_EVERY,
+    Taken, Tokens,
+};
 pub use self::redis::{POLL_EVERY, Published, RedisRegistry, Version};
-pub use self::salt::{NoSalts, Salt, Salts};
+pub use self::salt::{
+    LIVES_ON, LOOK_EVERY, LocalSalts, NoSalts, Now, RedisSalts, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Salt,
+    Salts, Secret, SecretError,
+};
 
 /// What is known about projects.
 #[async_trait]
@@ -56,4 +70,15 @@ pub enum RegistryError {
     /// Nobody has published projects yet: a processor does at its start.
     #[error("no projects are published yet; start `tallymark process` or `tallymark serve` once")]
     NotPublished,
+    /// What it was told leads to no Redis: a URL that is none, a file that cannot be read.
+    #[error("this leads to no Redis")]
+    NoRedis(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RegistryError {
+    RegistryError::Unavailable(error.into())
+}
+
+fn no_redis(error: ::redis::RedisError) -> RegistryError {
+    RegistryError::NoRedis(error.into())
 }

@@ -2,38 +2,29 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tallymark_protocol::WriteKey;
 use tallymark_protocol::settings::ProjectSettings;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::kept::{KeptSnapshot, Projects};
+use crate::lookups::{LOOKUP_TIMEOUT, Lookups};
 use crate::{Registry, RegistryError};
 
 /// How often known keys are looked up again. A change takes effect within this and one lookup.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(3);
 
-/// How long "no project has this key" is believed: a new project is usable almost at once, and a page
-/// with a wrong key costs one lookup in this time.
-pub const UNKNOWN_FOR: Duration = Duration::from_secs(2);
-
 /// A key that nobody used for this long is forgotten, so that refreshing costs what is in use.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
-
-/// How long a lookup may take; then the registry cannot say.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Lookups of unknown keys at once. They are strangers' requests: the store has better things to do.
-const LOOKUPS_MAX: usize = 4;
-
-/// Unknown keys remembered. Made-up keys beyond it are looked up each time, few at once.
-const UNKNOWN_MAX: usize = 10_000;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Answer = Result<Option<ProjectSettings>, Error>;
@@ -49,37 +40,47 @@ pub struct LocalRegistry {
 
 struct Copies {
     lookup: Lookup,
-    lookups: Semaphore,
+    lookups: Lookups,
     /// Never held across an await; written only when something was looked up.
     known: RwLock<HashMap<String, Known>>,
-    unknown: RwLock<HashMap<String, Instant>>,
+    kept: Option<Arc<KeptSnapshot>>,
+    /// Whether what is kept is what is known.
+    is_kept: AtomicBool,
     started_at: Instant,
 }
 
 struct Known {
     project: Arc<ProjectSettings>,
     /// Seconds after `started_at`. Atomic, so that using a key takes no write lock.
-    used_secs: std::sync::atomic::AtomicU64,
+    used_secs: AtomicU64,
 }
 
 impl LocalRegistry {
-    /// A registry over `lookup`, which asks the store for the project of a write key. Must be called within
-    /// a Tokio runtime: a task refreshes what is known until the registry is closed or dropped.
-    pub fn new<F, Fut>(lookup: F) -> Self
+    /// A registry over `lookup`, which asks the store for the project of a write key. What it learns is kept in the file
+    /// `kept_in`, and known at the next start before the store has answered. Must be called within a Tokio runtime: a task
+    /// refreshes what is known until the registry is closed or dropped.
+    pub fn new<F, Fut>(kept_in: Option<PathBuf>, lookup: F) -> Self
     where
         F: Fn(String) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Answer> + Send + 'static,
     {
+        let kept = kept_in.map(KeptSnapshot::new);
+        let projects = kept.as_ref().and_then(KeptSnapshot::read).map(|(_, projects)| projects);
+        let known = projects.unwrap_or_default().into_iter().map(|(write_key, project)| {
+            let used_secs = AtomicU64::new(0);
+            (write_key, Known { project, used_secs })
+        });
         let copies = Arc::new(Copies {
             lookup: Box::new(move |write_key| Box::pin(lookup(write_key))),
-            lookups: Semaphore::new(LOOKUPS_MAX),
-            known: RwLock::default(),
-            unknown: RwLock::default(),
+            lookups: Lookups::new(),
+            known: RwLock::new(known.collect()),
+            kept: kept.map(Arc::new),
+            is_kept: AtomicBool::new(true),
             started_at: Instant::now(),
         });
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(Arc::clone(&copies).keep_fresh(shutdown.clone()));
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(Arc::clone(&copies).keep_fresh()));
         tasks.close();
         Self { copies, tasks, shutdown: shutdown.drop_guard() }
     }
@@ -101,10 +102,11 @@ impl Registry for LocalRegistry {
         if let Some(project) = self.copies.known(write_key) {
             return Ok(Some(project));
         }
-        if self.copies.is_surely_unknown(write_key) {
+        if self.copies.lookups.is_surely_unknown(write_key) {
             return Ok(None);
         }
-        let answer = self.copies.ask_in_turn(write_key).await.map_err(RegistryError::Unavailable)?;
+        let lookup = (self.copies.lookup)(write_key.to_owned());
+        let answer = self.copies.lookups.in_turn(lookup).await.map_err(RegistryError::Unavailable)?;
         Ok(self.copies.learn(write_key, answer))
     }
 }
@@ -113,63 +115,40 @@ impl Copies {
     fn known(&self, write_key: &str) -> Option<Arc<ProjectSettings>> {
         let known = self.known.read().expect("nobody panics while holding the copies");
         let known = known.get(write_key)?;
-        known.used_secs.store(self.started_at.elapsed().as_secs(), std::sync::atomic::Ordering::Relaxed);
+        known.used_secs.store(self.started_at.elapsed().as_secs(), Ordering::Relaxed);
         Some(Arc::clone(&known.project))
     }
 
-    fn is_surely_unknown(&self, write_key: &str) -> bool {
-        let unknown = self.unknown.read().expect("nobody panics while holding the copies");
-        unknown.get(write_key).is_some_and(|asked_at| asked_at.elapsed() < UNKNOWN_FOR)
-    }
-
-    async fn ask_in_turn(&self, write_key: &str) -> Answer {
-        let asked = async {
-            let _turn = self.lookups.acquire().await?;
-            (self.lookup)(write_key.to_owned()).await
-        };
-        tokio::time::timeout(LOOKUP_TIMEOUT, asked).await?
-    }
-
     fn learn(&self, write_key: &str, answer: Option<ProjectSettings>) -> Option<Arc<ProjectSettings>> {
+        let mut known = self.known.write().expect("nobody panics while holding the copies");
         let Some(project) = answer.map(Arc::new) else {
-            self.known.write().expect("nobody panics while holding the copies").remove(write_key);
-            self.remember_unknown(write_key);
+            if known.remove(write_key).is_some() {
+                self.is_kept.store(false, Ordering::Relaxed);
+            }
+            self.lookups.remember_unknown(write_key);
             return None;
         };
-        let mut known = self.known.write().expect("nobody panics while holding the copies");
-        if let Some(known) = known.get_mut(write_key) {
-            known.project = Arc::clone(&project);
-        } else {
-            let used_secs = self.started_at.elapsed().as_secs().into();
-            known.insert(write_key.to_owned(), Known { project: Arc::clone(&project), used_secs });
+        match known.get_mut(write_key) {
+            Some(known) if known.project == project => {}
+            Some(known) => {
+                known.project = Arc::clone(&project);
+                self.is_kept.store(false, Ordering::Relaxed);
+            }
+            None => {
+                let used_secs = self.started_at.elapsed().as_secs().into();
+                known.insert(write_key.to_owned(), Known { project: Arc::clone(&project), used_secs });
+                self.is_kept.store(false, Ordering::Relaxed);
+            }
         }
         Some(project)
     }
 
-    fn remember_unknown(&self, write_key: &str) {
-        let mut unknown = self.unknown.write().expect("nobody panics while holding the copies");
-        if unknown.len() >= UNKNOWN_MAX {
-            unknown.retain(|_, asked_at| asked_at.elapsed() < UNKNOWN_FOR);
-        }
-        if unknown.len() < UNKNOWN_MAX {
-            unknown.insert(write_key.to_owned(), Instant::now());
-        }
-    }
-
     /// Looks known keys up again, for ever. While the store is away, what is known stays.
-    async fn keep_fresh(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut is_well = true;
+    async fn keep_fresh(self: Arc<Self>) {
+        let (mut is_well, mut is_disk_well) = (true, true);
         loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(REFRESH_EVERY) => {}
-            }
-            let refreshed = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                refreshed = self.refresh() => refreshed,
-            };
+            // At once for what was kept: it may be old.
+            let refreshed = self.refresh().await;
             match &refreshed {
                 Err(error) if is_well => {
                     let source = error.source().map(ToString::to_string).unwrap_or_default();
@@ -179,7 +158,31 @@ impl Copies {
                 _ => {}
             }
             is_well = refreshed.is_ok();
+            let kept = self.keep().await;
+            if let Err(error) = &kept
+                && is_disk_well
+            {
+                tracing::warn!(%error, "cannot keep projects' settings for the next start");
+            }
+            is_disk_well = kept.is_ok();
+            tokio::time::sleep(REFRESH_EVERY).await;
         }
+    }
+
+    /// Keeps what is known for the next start, where that changed.
+    async fn keep(&self) -> io::Result<()> {
+        let Some(file) = self.kept.as_ref().filter(|_| !self.is_kept.swap(true, Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let projects: Projects = {
+            let known = self.known.read().expect("nobody panics while holding the copies");
+            known.iter().map(|(write_key, known)| (write_key.clone(), Arc::clone(&known.project))).collect()
+        };
+        let file = Arc::clone(file);
+        let kept = tokio::task::spawn_blocking(move || file.write(None, &projects)).await;
+        let kept = kept.map_err(io::Error::other).flatten();
+        self.is_kept.fetch_and(kept.is_ok(), Ordering::Relaxed);
+        kept
     }
 
     async fn refresh(&self) -> Result<(), Error> {
@@ -187,7 +190,7 @@ impl Copies {
         let in_use: Vec<String> = {
             let mut known = self.known.write().expect("nobody panics while holding the copies");
             known.retain(|_, known| {
-                let used_secs = known.used_secs.load(std::sync::atomic::Ordering::Relaxed);
+                let used_secs = known.used_secs.load(Ordering::Relaxed);
                 now_secs.saturating_sub(used_secs) < FORGET_AFTER.as_secs()
             });
             known.keys().cloned().collect()
@@ -210,6 +213,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::UNKNOWN_FOR;
 
     const KEY: &str = "wk_0123456789abcdefghijklmn";
     const OTHER: &str = "wk_nmlkjihgfedcba9876543210";
@@ -224,7 +228,7 @@ mod tests {
 
     fn registry_over(store: &Arc<Mutex<Store>>) -> LocalRegistry {
         let store = Arc::clone(store);
-        LocalRegistry::new(move |write_key| {
+        LocalRegistry::new(None, move |write_key| {
             let mut store = store.lock().unwrap();
             store.asked += 1;
             let answer = if store.is_away {

@@ -5,26 +5,26 @@
 //! with what it has.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
+use redis::{FromRedisValue, Pipeline, RedisResult, Script};
 use tallymark_protocol::WriteKey;
 use tallymark_protocol::settings::ProjectSettings;
-use tokio::sync::Mutex;
+use tallymark_redis_link::Link;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{Registry, RegistryError};
+use crate::kept::{KeptSnapshot, Projects};
+use crate::lookups::Lookups;
+use crate::{RedisConfig, Registry, RegistryError, no_redis, unavailable};
 
 /// How often a collector looks whether the snapshot moved.
 pub const POLL_EVERY: Duration = Duration::from_secs(1);
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Replaces the snapshot, unless a later one of the same store is there.
 /// KEYS: projects, version. ARGV: store, number, then write key and settings of each project.
@@ -79,41 +79,45 @@ pub struct RedisRegistry {
 }
 
 struct Shared {
-    client: Client,
-    /// Dropped after any error, so that the next call connects anew.
-    connection: Mutex<Option<MultiplexedConnection>>,
+    link: Link,
     projects_key: String,
     version_key: String,
     publish: Script,
     /// Never held across an await.
     snapshot: RwLock<Snapshot>,
+    lookups: Lookups,
+    kept: Option<Arc<KeptSnapshot>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Snapshot {
     version: Option<String>,
-    projects: HashMap<String, Arc<ProjectSettings>>,
+    projects: Projects,
 }
 
 impl RedisRegistry {
-    /// A registry at `url`, under `prefix`. Connects in the background; must be called within a Tokio
-    /// runtime, where a task polls the version until the registry is closed or dropped.
+    /// A registry in the Redis of `config`. The snapshot is kept in the file `kept_in`, and known at the next start
+    /// before Redis has answered. Connects in the background; must be called within a Tokio runtime, where a task polls
+    /// the version until the registry is closed or dropped.
     ///
     /// # Errors
-    /// [`RegistryError::Unavailable`] when `url` is no URL of a Redis.
-    pub fn new(url: &str, prefix: &str) -> Result<Self, RegistryError> {
+    /// [`RegistryError::NoRedis`] when `config` leads to no Redis, or a file that it names cannot be used.
+    pub fn new(config: RedisConfig, kept_in: Option<PathBuf>) -> Result<Self, RegistryError> {
+        let kept = kept_in.map(KeptSnapshot::new);
+        let snapshot = kept.as_ref().and_then(KeptSnapshot::read);
+        let snapshot = snapshot.map(|(version, projects)| Snapshot { version, projects });
         let shared = Arc::new(Shared {
-            client: Client::open(url).map_err(unavailable)?,
-            connection: Mutex::default(),
-            // Braces make a Redis Cluster keep both keys on one node, as one transaction needs.
-            projects_key: format!("{prefix}{{registry}}:projects"),
-            version_key: format!("{prefix}{{registry}}:version"),
+            projects_key: config.key("projects"),
+            version_key: config.key("version"),
+            link: Link::new(config.link).map_err(no_redis)?,
             publish: Script::new(PUBLISH),
-            snapshot: RwLock::default(),
+            snapshot: RwLock::new(snapshot.unwrap_or_default()),
+            lookups: Lookups::new(),
+            kept: kept.map(Arc::new),
         });
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(Arc::clone(&shared).poll(shutdown.clone()));
+        tasks.spawn(shutdown.clone().run_until_cancelled_owned(Arc::clone(&shared).poll()));
         tasks.close();
         Ok(Self { shared, tasks, shutdown: shutdown.drop_guard() })
     }
@@ -135,11 +139,9 @@ impl RedisRegistry {
         for (write_key, settings) in projects {
             script.arg(write_key).arg(serde_json::to_string(settings).map_err(unavailable)?);
         }
-        let current: i64 = self
-            .shared
-            .call(async |connection| script.invoke_async(connection).await)
-            .await
-            .map_err(unavailable)?;
+        let script = &script;
+        let call = |mut connection| async move { script.invoke_async(&mut connection).await };
+        let current: i64 = self.shared.link.call(call).await.map_err(unavailable)?;
         Ok(if current == version.number { Published::Replaced } else { Published::Outdated { current } })
     }
 
@@ -169,7 +171,14 @@ impl Registry for RedisRegistry {
         if let Some(project) = self.shared.snapshot().projects.get(write_key.as_str()) {
             return Ok(Some(Arc::clone(project)));
         }
-        self.shared.look_up(write_key.as_str()).await
+        if self.shared.lookups.is_surely_unknown(write_key.as_str()) {
+            return Ok(None);
+        }
+        let lookup = async { self.shared.look_up(write_key.as_str()).await.map_err(Into::into) };
+        self.shared.lookups.in_turn(lookup).await.map_err(|error| match error.downcast::<RegistryError>() {
+            Ok(error) => *error,
+            Err(error) => RegistryError::Unavailable(error),
+        })
     }
 }
 
@@ -178,36 +187,15 @@ impl Shared {
         self.snapshot.read().expect("nobody panics while holding the snapshot")
     }
 
-    /// Runs `work` on the connection, made where it is missing and dropped after an error.
-    async fn call<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
-    ) -> RedisResult<T> {
-        let mut connection = self.connect().await?;
-        let answer = work(&mut connection).await;
-        if answer.is_err() {
-            *self.connection.lock().await = None;
-        }
-        answer
-    }
-
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        // Held while connecting, which is bounded: callers share one try.
-        let mut current = self.connection.lock().await;
-        if let Some(connection) = &*current {
-            return Ok(connection.clone());
-        }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        *current = Some(connection.clone());
-        Ok(connection)
-    }
-
     async fn published_version(&self) -> RedisResult<Option<String>> {
-        self.call(async |connection| redis::cmd("GET").arg(&self.version_key).query_async(connection).await)
-            .await
+        let mut get = redis::cmd("GET");
+        get.arg(&self.version_key);
+        let get = &get;
+        self.link.call(|mut connection| async move { get.query_async(&mut connection).await }).await
+    }
+
+    async fn query_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> RedisResult<T> {
+        self.link.call(|mut connection| async move { pipeline.query_async(&mut connection).await }).await
     }
 
     /// Asks Redis for a key that is not in the snapshot: it may be newer than the snapshot is.
@@ -215,14 +203,15 @@ impl Shared {
         let mut pipeline = redis::pipe();
         pipeline.atomic().cmd("GET").arg(&self.version_key);
         pipeline.cmd("HGET").arg(&self.projects_key).arg(write_key);
-        let (version, settings): (Option<String>, Option<String>) = self
-            .call(async |connection| pipeline.query_async(connection).await)
-            .await
-            .map_err(unavailable)?;
+        let (version, settings): (Option<String>, Option<String>) =
+            self.query_all(&pipeline).await.map_err(unavailable)?;
         if version.is_none() {
             return Err(RegistryError::NotPublished);
         }
-        let Some(settings) = settings else { return Ok(None) };
+        let Some(settings) = settings else {
+            self.lookups.remember_unknown(write_key);
+            return Ok(None);
+        };
         let project: ProjectSettings = serde_json::from_str(&settings).map_err(unavailable)?;
         let project = Arc::new(project);
         let mut snapshot = self.snapshot.write().expect("nobody panics while holding the snapshot");
@@ -233,14 +222,11 @@ impl Shared {
         Ok(Some(project))
     }
 
-    async fn poll(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut is_well = true;
+    async fn poll(self: Arc<Self>) {
+        let (mut is_well, mut is_disk_well) = (true, true);
+        let mut kept_version = self.snapshot().version.clone();
         loop {
-            let polled = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                polled = self.refresh() => polled,
-            };
+            let polled = self.refresh().await;
             match &polled {
                 Err(error) if is_well => {
                     tracing::warn!(%error, "cannot read projects from Redis; going on with what is known");
@@ -249,12 +235,29 @@ impl Shared {
                 _ => {}
             }
             is_well = polled.is_ok();
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(POLL_EVERY) => {}
+            let kept = self.keep(&mut kept_version).await;
+            if let Err(error) = &kept
+                && is_disk_well
+            {
+                tracing::warn!(%error, "cannot keep projects' settings for the next start");
             }
+            is_disk_well = kept.is_ok();
+            tokio::time::sleep(POLL_EVERY).await;
         }
+    }
+
+    /// Keeps the snapshot for the next start, where it is not the one that is kept.
+    async fn keep(&self, kept_version: &mut Option<String>) -> io::Result<()> {
+        let Some(file) = &self.kept else { return Ok(()) };
+        if self.snapshot().version == *kept_version {
+            return Ok(());
+        }
+        let (file, snapshot) = (Arc::clone(file), self.snapshot().clone());
+        let version = snapshot.version.clone();
+        let write = move || file.write(snapshot.version.as_deref(), &snapshot.projects);
+        tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten()?;
+        *kept_version = version;
+        Ok(())
     }
 
     /// Reads the snapshot when its version moved. A Redis without one has lost its memory: what is known
@@ -268,7 +271,7 @@ impl Shared {
         pipeline.atomic().cmd("GET").arg(&self.version_key);
         pipeline.cmd("HGETALL").arg(&self.projects_key);
         let (version, settings): (Option<String>, HashMap<String, String>) =
-            self.call(async |connection| pipeline.query_async(connection).await).await?;
+            self.query_all(&pipeline).await?;
         if version.is_none() {
             return Ok(());
         }
@@ -281,8 +284,4 @@ impl Shared {
         *self.snapshot.write().expect("nobody panics while holding the snapshot") = fresh;
         Ok(())
     }
-}
-
-fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RegistryError {
-    RegistryError::Unavailable(error.into())
 }

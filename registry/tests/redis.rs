@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tallymark_protocol::WriteKey;
 use tallymark_protocol::settings::ProjectSettings;
-use tallymark_registry::{POLL_EVERY, Published, RedisRegistry, Registry, RegistryError, Version};
+use tallymark_registry::{
+    LinkConfig, POLL_EVERY, Published, RedisConfig, RedisRegistry, Registry, RegistryError, UNKNOWN_FOR,
+    Version,
+};
 use uuid::Uuid;
 
 const KEY: &str = "wk_0123456789abcdefghijklmn";
@@ -26,7 +29,11 @@ impl Place {
     }
 
     fn registry(&self) -> RedisRegistry {
-        RedisRegistry::new(&self.url, &self.prefix).unwrap()
+        RedisRegistry::new(self.config(), None).unwrap()
+    }
+
+    fn config(&self) -> RedisConfig {
+        RedisConfig { link: LinkConfig::new(&self.url), prefix: self.prefix.clone() }
     }
 }
 
@@ -121,7 +128,9 @@ async fn a_redis_that_lost_its_memory_leaves_known_keys_and_makes_others_an_erro
 #[tokio::test]
 async fn a_redis_that_is_away_is_an_error_and_not_an_unknown_key() {
     let port_of_nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let registry = RedisRegistry::new(&format!("redis://{port_of_nobody}/"), "tallymark-test:").unwrap();
+    let link = LinkConfig::new(format!("redis://{port_of_nobody}/"));
+    let registry =
+        RedisRegistry::new(RedisConfig { link, prefix: "tallymark-test:".to_owned() }, None).unwrap();
     assert!(matches!(ask(&registry, KEY).await, Err(RegistryError::Unavailable(_))));
 }
 

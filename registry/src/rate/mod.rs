@@ -1,13 +1,17 @@
 //! Rate limits: buckets of tokens, one token an event. A bucket holds a minute's worth and fills evenly.
 
+mod level;
 mod local;
+mod redis;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tallymark_protocol::UnixMs;
 
+pub use self::level::DEBT_MINUTES_MAX;
 pub use self::local::LocalRateTokens;
+pub use self::redis::{DECIDED_WITHIN, RedisRateTokens, TRY_AGAIN_EVERY};
 
 /// Whose tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

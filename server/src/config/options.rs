@@ -88,6 +88,11 @@ pub(crate) struct Options {
     )]
     pub(crate) redis_prefix: String,
 
+    /// A file of at least 32 random bytes, the same for all collectors: what they share through Redis about visitors without
+    /// cookies is sealed with it
+    #[arg(long, global = true, env = "TALLYMARK_SECRET_FILE", value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
     /// Store in PostgreSQL 15+ instead of SQLite: `postgres://user:password@host[:port]/database`
     #[arg(long, global = true, env = "TALLYMARK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
 use tallymark_query::QueryApi;
-use tallymark_registry::{LocalRateTokens, NoSalts};
 
 use super::http;
-use crate::backends::{open_places, open_queue, open_registry, reach_store};
+use crate::backends::{open_places, open_queue, open_registry, open_salts, open_tokens, reach_store};
 use crate::config::{Options, RoleOptions};
 use crate::probes::{self, Metrics, Probed};
 use crate::{clock, demo, lifecycle, web};
@@ -30,8 +29,8 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
     let surroundings = Surroundings {
         queue: Arc::clone(&queue),
         registry,
-        tokens: Arc::new(LocalRateTokens::new()),
-        salts: Arc::new(NoSalts),
+        tokens: open_tokens(&options)?,
+        salts: open_salts(&options)?,
         places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };

@@ -21,8 +21,8 @@ pub(crate) struct Publisher {
 
 /// A publisher, where collectors read from Redis.
 pub(crate) fn publisher(options: &Options, store: &Store) -> anyhow::Result<Option<Publisher>> {
-    let Some(url) = &options.redis_url else { return Ok(None) };
-    let registry = RedisRegistry::new(url, &options.redis_prefix)?;
+    let Some(redis) = crate::backends::registry_redis(options) else { return Ok(None) };
+    let registry = RedisRegistry::new(redis, None)?;
     Ok(Some(Publisher { registry, store: store.clone() }))
 }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
 use tallymark_query::QueryApi;
-use tallymark_registry::{LocalRateTokens, NoSalts};
 
 use super::http;
 use super::processing::Processing;
-use crate::backends::{open_places, open_queue, open_registry, open_store};
+use crate::backends::{open_places, open_queue, open_registry, open_salts, open_store, open_tokens};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
 use crate::probes::{self, Metrics, Probed};
@@ -26,8 +25,8 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let surroundings = Surroundings {
         queue: Arc::clone(&queue),
         registry,
-        tokens: Arc::new(LocalRateTokens::new()),
-        salts: Arc::new(NoSalts),
+        tokens: open_tokens(&options)?,
+        salts: open_salts(&options)?,
         places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };
