@@ -11,6 +11,17 @@ pub const ENVELOPE_EVENTS_MAX: usize = 1_000;
 /// Body bytes as received. A thousand events of a kilobyte.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Body bytes after decompression. Compressed bodies are those of busy backends: a thousand events of four
+/// kilobytes. An entry of the queue holds as much when ids and defaults are written out too.
+pub const DECOMPRESSED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many times larger than it came a body may become. Events compress 5 to 30 times, since each has an id
+/// of its own; what shrinks a hundredfold was made to cost more to read than to send.
+pub const COMPRESSION_RATIO_MAX: usize = 100;
+
+/// Up to this size a body may compress as well as it likes: a few events that are all alike harm nobody.
+pub const COMPRESSION_FREE_BYTES: usize = 64 * 1024;
+
 /// What browsers let all requests with `keepalive` carry together (Fetch standard, 64 KiB).
 pub const KEEPALIVE_BYTES_MAX: usize = 64 * 1024;
 

@@ -3,6 +3,7 @@
 //! Patterns are checked where they come in, and valid ever after: the store, the management API and the
 //! collectors mean the same by them.
 
+mod network;
 mod origin;
 mod shield;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{UnixMs, limits};
 
+pub use network::Network;
 pub use origin::OriginPattern;
 pub use shield::{Shield, ShieldKind};
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::PatternError;
+use super::{Network, PatternError};
 use crate::DiscardReason;
 
 /// Longest pattern: a path of the longest kind.
@@ -63,8 +63,8 @@ impl ShieldKind {
 pub struct Shield {
     kind: ShieldKind,
     pattern: String,
-    /// Of an address: the network's first address and how many of its bits count.
-    network: Option<(IpAddr, u8)>,
+    /// Of an address.
+    network: Option<Network>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Shield {
             return refuse("pattern: write 1 to 512 bytes of text");
         }
         let network = match kind {
-            ShieldKind::Address => match network(pattern) {
+            ShieldKind::Address => match Network::parse(pattern) {
                 Some(network) => Some(network),
                 None => {
                     return refuse("address: write one like 203.0.113.7, or a network like 203.0.113.0/24");
@@ -121,7 +121,7 @@ impl Shield {
     /// Whether it keeps out what comes from `address`. False for another kind of shield.
     #[must_use]
     pub fn keeps_out_address(&self, address: IpAddr) -> bool {
-        self.network.is_some_and(|(network, bits)| shares_bits(network, address.to_canonical(), bits))
+        self.network.is_some_and(|network| network.contains(address))
     }
 
     /// Whether it keeps out events of a page on `hostname`. False for another kind of shield.
@@ -140,32 +140,6 @@ impl Shield {
     #[must_use]
     pub fn keeps_out_user_agent(&self, user_agent: &str) -> bool {
         self.kind == ShieldKind::UserAgent && user_agent.to_lowercase().contains(&self.pattern)
-    }
-}
-
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    let bits_max = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(bits_max);
-    (bits <= bits_max).then_some((address, bits))
-}
-
-fn shares_bits(network: IpAddr, address: IpAddr, bits: u8) -> bool {
-    fn shares(a: u128, b: u128, unused: u32) -> bool {
-        (a ^ b).checked_shr(unused).unwrap_or(0) == 0
-    }
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            shares(u32::from(network).into(), u32::from(address).into(), 32 - u32::from(bits))
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            shares(network.into(), address.into(), 128 - u32::from(bits))
-        }
-        _ => false,
     }
 }
 
