@@ -26,6 +26,7 @@ mod encoded;
 mod entry;
 mod error;
 mod redis;
+mod spool;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub use embedded::{EmbeddedConfig, EmbeddedQueue};
 pub use encoded::EncodedEnvelope;
 pub use entry::{ENTRY_VERSION, QueuedEnvelope};
 pub use error::QueueError;
+pub use spool::{Spool, SpoolConfig, SpooledQueue};
 
 /// A durable queue of envelopes, shared by any number of appenders and readers.
 #[async_trait]
@@ -141,6 +143,11 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError::Unavailable`].
     async fn backlog(&self) -> Result<Backlog, QueueError>;
+
+    /// What waits on this machine's disk on its way into the queue, where there is a spool.
+    fn spool(&self) -> Option<Spool> {
+        None
+    }
 
     /// Refuses new work, writes down what is only in memory and lets go of connections and files. Call it
     /// after the last ack; a queue that was only dropped is safe too, and redelivers more.

@@ -283,7 +283,12 @@ impl Index {
         self.dead_letters = count;
     }
 
-    /// What waits.
+    /// Entries and bytes that wait.
+    pub(super) const fn waiting(&self) -> (u64, u64) {
+        (self.entries, self.bytes)
+    }
+
+    /// What waits. Looks for the oldest entry, so not for each append.
     pub(super) fn backlog(&self) -> Backlog {
         let oldest =
             self.segments.values().find_map(|segment| segment.records.iter().find(|(_, acked)| !acked));

@@ -17,33 +17,33 @@ mod full_disk_tests;
 mod index;
 mod open;
 mod payload;
+mod shared;
+mod take;
 mod tries;
 mod writer;
 
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tallymark_protocol::UnixMs;
-use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
-use self::dead::DeadLetters;
 use self::disk::OpenLog;
 use self::frame::Label;
-use self::index::{Index, Position, Taken};
-use self::open::Unread;
-use self::tries::{Tries, TriesLog};
+use self::index::Position;
+use self::shared::Shared;
+pub(crate) use self::take::Spooled;
+use self::take::to_deliveries;
+use self::tries::Tries;
 use self::writer::{Append, Bury, Command, Remove, Reply, Writer};
 use crate::{
-    Backlog, BatchLimit, DEAD_LETTERS_BYTES_MAX, DeadLetter, DeadLetterId, Delivery, EncodedEnvelope, Handle, Queue,
-    QueueError, Undecodable, encoded,
+    Backlog, BatchLimit, DEAD_LETTERS_BYTES_MAX, DeadLetter, DeadLetterId, Delivery, EncodedEnvelope, Handle,
+    Queue, QueueError,
 };
 
 /// Appends that may wait for the writer at once. Beyond it the disk is too slow for what comes in, and
@@ -84,80 +84,6 @@ pub struct EmbeddedQueue {
     backlog_bytes_max: u64,
 }
 
-/// What the writer and the readers share.
-struct Shared {
-    dir: PathBuf,
-    index: Mutex<Index>,
-    /// Locked before the index, where both are, and only off the async workers.
-    dead: Mutex<DeadLetters>,
-    tries: Mutex<TriesLog>,
-    unread: Mutex<Unread>,
-    arrived: Notify,
-    closed: AtomicBool,
-}
-
-impl Shared {
-    fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().expect("nobody panics while holding the index")
-    }
-
-    fn dead(&self) -> MutexGuard<'_, DeadLetters> {
-        self.dead.lock().expect("nobody panics while holding the dead letters")
-    }
-
-    fn tries(&self) -> MutexGuard<'_, TriesLog> {
-        self.tries.lock().expect("nobody panics while holding the log of tries")
-    }
-
-    fn unread(&self) -> MutexGuard<'_, Unread> {
-        self.unread.lock().expect("nobody panics while holding the unread segments")
-    }
-
-    /// Writes down that entries were delivered. What cannot be written only counts fewer deaths.
-    fn note_deliveries(&self, taken: &[Taken]) {
-        let notes = self.index().tries_of(taken);
-        let mut log = self.tries();
-        let noted = if log.is_long() {
-            let known = self.index().tries().clone();
-            log.rewrite(&known)
-        } else {
-            log.note(&notes)
-        };
-        if let Err(error) = noted {
-            tracing::warn!(%error, "cannot write down what was delivered");
-        }
-    }
-
-    /// Keeps only what was tried alone: a process that ends well did not die over what it had taken.
-    fn forget_deliveries(&self) -> std::io::Result<()> {
-        let mut known = self.index().tries().clone();
-        known.retain(|_, tries| tries.alone > 0);
-        self.tries().rewrite(&known)
-    }
-
-    /// Makes what could not be read at opening, and can be now, visible to readers.
-    fn read_unread(&self) {
-        let found = self.unread().read(&self.dir);
-        for segment in found {
-            tracing::info!(segment = segment.number, entries = segment.records.len(), "a segment can be read again");
-            self.index().add_old(segment);
-        }
-        self.arrived.notify_waiters();
-    }
-
-    /// Reads what was taken. Entries that cannot be read are left for later.
-    fn read(&self, taken: &[Taken]) -> Vec<(Taken, Result<Bytes, Undecodable>)> {
-        self.note_deliveries(taken);
-        let read = payload::read_all(&self.dir, taken);
-        if let Some(error) = read.error {
-            let entries = read.unreadable.len();
-            tracing::error!(%error, entries, "cannot read entries of the queue; trying again later");
-            self.index().postpone(&read.unreadable);
-        }
-        read.entries
-    }
-}
-
 impl EmbeddedQueue {
     /// Opens the queue in `config.dir`. Reads every segment once, so a large backlog takes a while.
     ///
@@ -171,15 +97,7 @@ impl EmbeddedQueue {
     fn open_with(config: EmbeddedConfig, open_log: OpenLog) -> Result<Self, QueueError> {
         let unavailable = |error| QueueError::unavailable("open the queue's directory", error);
         let opened = open::open_dir(&config.dir).map_err(unavailable)?;
-        let shared = Arc::new(Shared {
-            tries: Mutex::new(TriesLog::new(&config.dir)),
-            dir: config.dir.clone(),
-            index: Mutex::new(opened.index),
-            dead: Mutex::new(opened.dead),
-            unread: Mutex::new(opened.unread),
-            arrived: Notify::new(),
-            closed: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(&config.dir, opened.index, opened.dead, opened.unread));
         let (commands, waiting) = sync_channel(APPENDS_WAITING_MAX);
         let writer = Writer::new(Arc::clone(&shared), open_log, &config, opened.next_number);
         let writer = std::thread::Builder::new()
@@ -210,34 +128,6 @@ impl EmbeddedQueue {
         answer.await.unwrap_or(Err(QueueError::Closed))
     }
 
-    /// Takes what waits, for [`Queue::read`].
-    async fn take(
-        &self,
-        limit: BatchLimit,
-        linger: Duration,
-    ) -> Result<Vec<(Taken, Result<Bytes, Undecodable>)>, QueueError> {
-        let deadline = Instant::now() + linger;
-        loop {
-            let mut arrived = pin!(self.shared.arrived.notified());
-            // Listen first, look second: what arrives between the two is then not missed.
-            arrived.as_mut().enable();
-            self.check_open()?;
-            let taken = self.shared.index().take_new(limit, Instant::now());
-            if !taken.is_empty() {
-                let mut undelivered = GiveBack { shared: &self.shared, taken };
-                let entries = self.read_taken(undelivered.taken.clone()).await?;
-                undelivered.taken.clear();
-                if !entries.is_empty() {
-                    return Ok(entries);
-                }
-                continue; // none of them could be read: what is behind them comes now
-            }
-            if tokio::time::timeout_at(deadline, arrived).await.is_err() {
-                return Ok(Vec::new());
-            }
-        }
-    }
-
     async fn note_tries(&self, position: Position, tries: Tries) -> Result<(), QueueError> {
         let shared = Arc::clone(&self.shared);
         blocking("write a try down", move || shared.tries().note_durably(position, tries))
@@ -245,25 +135,19 @@ impl EmbeddedQueue {
             .map_err(|error| writer::to_queue_error(&error))
     }
 
-    async fn read_taken(
-        &self,
-        taken: Vec<Taken>,
-    ) -> Result<Vec<(Taken, Result<Bytes, Undecodable>)>, QueueError> {
-        let shared = Arc::clone(&self.shared);
-        blocking("read from the data directory", move || shared.read(&taken)).await
+    /// Entries and bytes that wait.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        self.shared.index().waiting()
     }
-}
 
-/// Decodes what was read, off the async workers.
-async fn decode(
-    entries: Vec<(Taken, Result<Bytes, Undecodable>)>,
-) -> Result<Vec<Delivery>, QueueError> {
-    let decode = |(taken, bytes): (Taken, Result<Bytes, Undecodable>)| Delivery {
-        handle: taken.handle(),
-        tries: taken.tries,
-        envelope: bytes.and_then(encoded::decode),
-    };
-    blocking("decode entries", move || entries.into_iter().map(decode).collect()).await
+    /// What waits, without waiting for it.
+    pub(crate) fn backlog_now(&self) -> Backlog {
+        self.shared.index().backlog()
+    }
+
+    pub(crate) const fn backlog_bytes_max(&self) -> u64 {
+        self.backlog_bytes_max
+    }
 }
 
 #[async_trait]
@@ -286,7 +170,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn read(&self, limit: BatchLimit, linger: Duration) -> Result<Vec<Delivery>, QueueError> {
-        decode(self.take(limit, linger).await?).await
+        to_deliveries(self.take_new(limit, linger).await?).await
     }
 
     async fn ack(&self, handles: &[Handle]) -> Result<(), QueueError> {
@@ -301,16 +185,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn reclaim(&self, limit: BatchLimit, idle: Duration) -> Result<Vec<Delivery>, QueueError> {
-        self.check_open()?;
-        if !self.shared.unread().is_empty() {
-            let shared = Arc::clone(&self.shared);
-            blocking("read from the data directory", move || shared.read_unread()).await?;
-        }
-        let taken = self.shared.index().take_idle(limit, idle, Instant::now());
-        if taken.is_empty() {
-            return Ok(Vec::new());
-        }
-        decode(self.read_taken(taken).await?).await
+        to_deliveries(self.take_idle(limit, idle).await?).await
     }
 
     async fn begin_alone(&self, handle: Handle) -> Result<u32, QueueError> {
@@ -371,7 +246,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn backlog(&self) -> Result<Backlog, QueueError> {
-        Ok(self.shared.index().backlog())
+        Ok(self.backlog_now())
     }
 
     async fn close(&self) {
@@ -394,21 +269,6 @@ impl Queue for EmbeddedQueue {
 
 const fn position(handle: Handle) -> Position {
     Position { segment: handle.major, offset: handle.minor }
-}
-
-/// Puts entries back when a read is dropped, or fails, before it could deliver them.
-struct GiveBack<'a> {
-    shared: &'a Shared,
-    taken: Vec<Taken>,
-}
-
-impl Drop for GiveBack<'_> {
-    fn drop(&mut self) {
-        if !self.taken.is_empty() {
-            self.shared.index().give_back(&self.taken);
-            self.shared.arrived.notify_waiters();
-        }
-    }
 }
 
 /// Runs file work off the async workers.

@@ -11,10 +11,13 @@ use super::frame::{self, HEADER_BYTES};
 use super::index::{Position, Taken};
 use crate::Undecodable;
 
+/// An entry as it is stored.
+pub(super) type Raw = (Taken, Result<Bytes, Undecodable>);
+
 /// What was read, and what could not be.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    pub(super) entries: Vec<(Taken, Result<Bytes, Undecodable>)>,
+    pub(super) entries: Vec<Raw>,
     pub(super) unreadable: Vec<Taken>,
     pub(super) error: Option<io::Error>,
 }

@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 use super::disk::{self, LogFile, OpenLog};
 use super::frame::{self, HEADER_BYTES, Label};
 use super::index::{Position, Record};
-use super::{EmbeddedConfig, Shared, checkpoint};
+use super::shared::Shared;
+use super::{EmbeddedConfig, checkpoint};
 use crate::{DeadLetterId, QueueError};
 
 /// Bytes that go out in one write. More would make the first of them wait for the last.
