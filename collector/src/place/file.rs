@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::{country, region};
 
 /// How often the file is looked at. A file is read once it has been the same twice: one that is being written changes.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a file gives no places.
 #[derive(Debug, thiserror::Error)]

@@ -57,3 +57,9 @@ fn region(country: &str, code: &str) -> Option<String> {
     let is_code = (1..=3).contains(&own.len()) && own.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_code.then(|| format!("{country}-{own}"))
 }
+
+#[cfg(test)]
+mod mmdb;
+#[cfg(test)]
+#[path = "places_tests.rs"]
+mod tests;
