@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tallymark_protocol::limits::BODY_BYTES_MAX;
 
+use crate::budget::{Exhausted, Held};
+use crate::decompress::Coding;
 use crate::refusal::Refusal;
 
 /// How much of an unwanted body is read away. A server that answers and closes while the client still
@@ -18,27 +20,41 @@ const DISCARD_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 /// How long reading an unwanted body away may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the whole of `body` within `timeout`.
-///
-/// # Errors
-/// [`Refusal::BodyTooLarge`], after reading the excess away; [`Refusal::BodyIncomplete`].
-pub(crate) async fn read(mut body: Body, timeout: Duration) -> Result<Bytes, Refusal> {
-    let whole = tokio::time::timeout(timeout, collect(&mut body)).await;
-    match whole.unwrap_or(Err(Refusal::BodyIncomplete)) {
-        Err(Refusal::BodyTooLarge) => {
-            discard(body).await;
-            Err(Refusal::BodyTooLarge)
-        }
-        read => read,
-    }
+/// Why a body was not read whole.
+enum Unread {
+    TooLarge,
+    Incomplete,
+    Exhausted,
 }
 
-async fn collect(body: &mut Body) -> Result<Bytes, Refusal> {
+/// Reads the whole of `body` within `timeout`. What is read is added to `held` as it comes.
+///
+/// # Errors
+/// [`Refusal::BodyTooLarge`], and `busy` where too much is held already, after reading the rest away; [`Refusal::BodyIncomplete`].
+pub(crate) async fn read(
+    mut body: Body,
+    timeout: Duration,
+    held: &mut Held,
+    busy: Refusal,
+) -> Result<Bytes, Refusal> {
+    let whole = tokio::time::timeout(timeout, collect(&mut body, held)).await;
+    let refusal = match whole.unwrap_or(Err(Unread::Incomplete)) {
+        Ok(bytes) => return Ok(bytes),
+        Err(Unread::Incomplete) => return Err(Refusal::BodyIncomplete),
+        Err(Unread::TooLarge) => Refusal::BodyTooLarge,
+        Err(Unread::Exhausted) => busy,
+    };
+    discard(body).await;
+    Err(refusal)
+}
+
+async fn collect(body: &mut Body, held: &mut Held) -> Result<Bytes, Unread> {
     let mut whole = BytesMut::new();
-    while let Some(piece) = next_piece(body).await.map_err(|_| Refusal::BodyIncomplete)? {
+    while let Some(piece) = next_piece(body).await.map_err(|_| Unread::Incomplete)? {
         if whole.len() + piece.len() > BODY_BYTES_MAX {
-            return Err(Refusal::BodyTooLarge);
+            return Err(Unread::TooLarge);
         }
+        held.add(piece.len()).map_err(|Exhausted| Unread::Exhausted)?;
         if whole.is_empty() && body_ended(body) {
             return Ok(piece); // the usual case: one piece, no copy
         }
@@ -49,6 +65,9 @@ async fn collect(body: &mut Body) -> Result<Bytes, Refusal> {
 
 /// Reads `body` away, within bounds.
 pub(crate) async fn discard(mut body: Body) {
+    if body_ended(&body) {
+        return;
+    }
     let read_away = async {
         let mut bytes = 0;
         while let Ok(Some(piece)) = next_piece(&mut body).await {
@@ -79,22 +98,31 @@ fn body_ended(body: &Body) -> bool {
     axum::body::HttpBody::is_end_stream(body)
 }
 
-/// Refuses what can surely not hold JSON. Everything else is tried: `curl -d` calls JSON a form, browsers
-/// call it text, so that there is no preflight.
+/// How the body is compressed, as its headers say it. Refuses what can surely not hold JSON. Everything else is tried:
+/// `curl -d` calls JSON a form, browsers call it text, so that there is no preflight.
 ///
 /// # Errors
 /// [`Refusal::UnsupportedContentType`], [`Refusal::UnsupportedContentEncoding`].
-pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
     const UNUSABLE: [&str; 6] = ["multipart/", "image/", "audio/", "video/", "font/", "model/"];
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-    let content_type = text(CONTENT_TYPE).to_ascii_lowercase();
-    if UNUSABLE.iter().any(|unusable| content_type.starts_with(unusable)) {
-        return Err(Refusal::UnsupportedContentType);
+    if let Some(content_type) = headers.get(CONTENT_TYPE) {
+        let content_type = content_type.as_bytes().trim_ascii_start();
+        let begins = |with: &&str| {
+            content_type.get(..with.len()).is_some_and(|front| front.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        if UNUSABLE.iter().any(begins) {
+            return Err(Refusal::UnsupportedContentType);
+        }
     }
-    let encoding = text(CONTENT_ENCODING);
-    if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
-        Ok(())
-    } else {
-        Err(Refusal::UnsupportedContentEncoding)
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    match (encodings.next().map(|encoding| encoding.to_str().map(str::trim)), encodings.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(encoding)), None) if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") => {
+            Ok(None)
+        }
+        (Some(Ok(encoding)), None) => {
+            Coding::from_name(encoding).map(Some).ok_or(Refusal::UnsupportedContentEncoding)
+        }
+        (Some(_), _) => Err(Refusal::UnsupportedContentEncoding),
     }
 }

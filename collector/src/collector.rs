@@ -9,14 +9,23 @@ use tallymark_protocol::settings::ProjectSettings;
 use tallymark_protocol::{Event, UnixMs, WriteKey};
 use tallymark_queue::{Queue, QueueError, QueuedEnvelope};
 use tallymark_registry::{RateTokens, Registry, Salts};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::budget::{Budget, Held};
+use crate::fullness::Fullness;
+use crate::measures::Measures;
+use crate::outliving::Outliving;
 use crate::refusal::Refusal;
 use crate::visitor::{self, NoSalt, Occasion};
 use crate::{Clock, CollectorConfig, Places};
 
 /// How long a readiness check may take: whoever asks has a timeout of a few seconds of their own.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Large bodies that are unpacked at once: they share the machine with everything else, and each takes a decoder's
+/// window, up to 16 MiB, while it is unpacked.
+const TURNS: usize = 2;
 
 /// A collector. Clones are the same one.
 #[derive(Clone)]
@@ -42,9 +51,17 @@ pub struct Surroundings {
 struct Shared {
     config: CollectorConfig,
     surroundings: Surroundings,
+    measures: Measures,
+    /// What bodies may take in memory.
+    budget: Budget,
+    /// Large bodies that are unpacked at once.
+    turns: Arc<Semaphore>,
+    /// What addresses are hashed under while no salt is known.
+    own_address_key: [u8; 16],
     /// Appends that have begun.
     appends: TaskTracker,
     queue_is_well: AtomicBool,
+    fullness: Fullness,
     registry_is_well: AtomicBool,
     salts_are_well: AtomicBool,
 }
@@ -65,11 +82,19 @@ impl Collector {
     #[must_use]
     pub fn new(config: CollectorConfig, surroundings: Surroundings) -> Self {
         let well = || AtomicBool::new(true);
+        let mut own_address_key = [0; 16];
+        getrandom::fill(&mut own_address_key)
+            .expect("an operating system that has started gives random bytes");
         Self(Arc::new(Shared {
+            measures: Measures::new(),
+            budget: Budget::new(config.bodies_bytes_max),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            own_address_key,
             config,
             surroundings,
             appends: TaskTracker::new(),
             queue_is_well: well(),
+            fullness: Fullness::default(),
             registry_is_well: well(),
             salts_are_well: well(),
         }))
@@ -81,16 +106,21 @@ impl Collector {
         self.0.appends.wait().await;
     }
 
-    /// Whether the queue can be used, and what waits in it.
+    /// Whether envelopes can be appended, and what waits in the queue.
     pub async fn check(&self) -> Check {
-        let name = "queue";
-        let (is_ready, detail) =
-            match tokio::time::timeout(CHECK_TIMEOUT, self.0.surroundings.queue.backlog()).await {
-                Ok(Ok(backlog)) => (true, format!("{} envelopes wait", backlog.entries)),
-                Ok(Err(error)) => (false, error.to_string()),
-                Err(_) => (false, format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
-            };
-        Check { name, is_ready, detail }
+        let not_ready = |detail: String| Check { name: "queue", is_ready: false, detail };
+        if self.0.appends.is_closed() {
+            return not_ready("draining".to_owned());
+        }
+        let backlog = match tokio::time::timeout(CHECK_TIMEOUT, self.0.surroundings.queue.backlog()).await {
+            Ok(Ok(backlog)) => backlog,
+            Ok(Err(error)) => return not_ready(error.to_string()),
+            Err(_) => return not_ready(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+        };
+        if self.0.fullness.holds_at(backlog.bytes) {
+            return not_ready(format!("full: {} envelopes wait, {} bytes", backlog.entries, backlog.bytes));
+        }
+        Check { name: "queue", is_ready: true, detail: format!("{} envelopes wait", backlog.entries) }
     }
 
     pub(crate) fn now(&self) -> UnixMs {
@@ -99,6 +129,32 @@ impl Collector {
 
     pub(crate) fn config(&self) -> &CollectorConfig {
         &self.0.config
+    }
+
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.0.surroundings
+    }
+
+    pub(crate) fn measures(&self) -> &Measures {
+        &self.0.measures
+    }
+
+    pub(crate) fn turns(&self) -> &Arc<Semaphore> {
+        &self.0.turns
+    }
+
+    pub(crate) fn own_address_key(&self) -> [u8; 16] {
+        self.0.own_address_key
+    }
+
+    /// A share of the memory for bodies.
+    pub(crate) fn held(&self) -> Held {
+        self.0.budget.share()
+    }
+
+    /// What is answered when there is no memory, or no turn, for a body.
+    pub(crate) fn busy(&self) -> Refusal {
+        Refusal::Busy { retry_after: self.0.config.retry_after }
     }
 
     /// The project of a write key as a client sent it.
@@ -123,45 +179,50 @@ impl Collector {
     }
 
     /// Names the visitors of `events` that have no name.
-    pub(crate) fn name_visitors(
-        &self,
-        occasion: &Occasion<'_>,
-        events: &mut [Event],
-    ) -> Result<(), Refusal> {
+    pub(crate) fn name_visitors(&self, occasion: &Occasion<'_>, events: &mut [Event]) -> Result<(), Refusal> {
         match visitor::name(&*self.0.surroundings.salts, occasion, events) {
             Ok(named) => {
                 if named {
-                    note(&self.0.salts_are_well, || tracing::info!("visitors can be counted without cookies again"));
+                    note(&self.0.salts_are_well, || {
+                        tracing::info!("visitors can be counted without cookies again")
+                    });
                 }
                 Ok(())
             }
             Err(NoSalt) => {
                 if self.0.salts_are_well.swap(false, Ordering::Relaxed) {
-                    tracing::error!("this collector has no salt for today: visitors cannot be counted without cookies; answering 503");
+                    tracing::error!(
+                        "this collector has no salt for today: visitors cannot be counted without cookies; answering 503"
+                    );
                 }
                 Err(Refusal::CookielessUnavailable { retry_after: self.0.config.retry_after })
             }
         }
     }
 
-    /// Appends an envelope and returns once the queue has it durably.
+    /// Appends an envelope and returns once the queue has it durably. What it takes in memory is `held` until then.
     ///
-    /// The append runs in a task of its own. A client that hangs up ends its request, not the append: it
-    /// either happens whole, and the events count once when they are sent again, or it fails for a reason
-    /// that is ours to see.
-    pub(crate) async fn append(&self, envelope: QueuedEnvelope) -> Result<(), Refusal> {
+    /// A client that hangs up ends its request, not the append: it either happens whole, and the events count once
+    /// when they are sent again, or it fails for a reason that is ours to see.
+    pub(crate) async fn append(&self, envelope: QueuedEnvelope, held: Held) -> Result<(), Refusal> {
         let queue = Arc::clone(&self.0.surroundings.queue);
-        let append = self.0.appends.spawn(async move { queue.append(&envelope).await });
+        let append = Outliving::new(&self.0.appends, async move {
+            let _held = held;
+            queue.append(&envelope).await
+        });
         let retry_after = self.0.config.retry_after;
         let error = match tokio::time::timeout(self.0.config.append_timeout, append).await {
-            Ok(Ok(Ok(()))) => {
+            Ok(Ok(())) => {
+                self.0.fullness.end();
                 note(&self.0.queue_is_well, || tracing::info!("the queue takes envelopes again"));
                 return Ok(());
             }
-            Ok(Ok(Err(error))) => error,
-            Ok(Err(panicked)) => unavailable(panicked),
+            Ok(Err(error)) => error,
             Err(elapsed) => unavailable(elapsed),
         };
+        if matches!(error, QueueError::Full { .. }) {
+            self.0.fullness.begin();
+        }
         if self.0.queue_is_well.swap(false, Ordering::Relaxed) {
             tracing::error!(%error, source = source(&error), "the queue takes no envelopes; answering 503");
         }

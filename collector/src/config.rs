@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::TrustedProxies;
+
 /// A collector's settings.
 #[derive(Clone, Debug)]
 pub struct CollectorConfig {
@@ -12,6 +14,11 @@ pub struct CollectorConfig {
     pub append_timeout: Duration,
     /// What `Retry-After` says when the queue or the registry cannot be used. Trackers add jitter.
     pub retry_after: Duration,
+    /// Bytes of bodies that are in memory at once, from their arrival until the queue has them; beyond it the client is
+    /// told to come again. Ten seconds of 3 MiB: as long as an append may take, at a rate that few sites have.
+    pub bodies_bytes_max: usize,
+    /// Proxies whose word on a sender's address and country is taken.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for CollectorConfig {
@@ -20,6 +27,8 @@ impl Default for CollectorConfig {
             body_timeout: Duration::from_secs(30),
             append_timeout: Duration::from_secs(10),
             retry_after: Duration::from_secs(5),
+            bodies_bytes_max: 32 * 1024 * 1024,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -21,22 +21,37 @@
 //! }
 //! ```
 
+mod address;
+mod admit;
 mod body;
+mod budget;
 mod clock;
 mod collector;
 mod config;
 mod credentials;
+mod decompress;
 mod envelope_id;
+mod fullness;
+mod intake;
+mod measures;
+mod outliving;
+mod pixel;
 mod place;
+mod rate;
 mod refusal;
 mod routes;
 mod sender;
+mod serve;
+mod unpack;
 mod verdict;
 mod visitor;
 
+pub use address::{ProxyError, TrustedProxies};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use collector::{Check, Collector, Surroundings};
 pub use config::CollectorConfig;
+pub use decompress::{Coding, DecompressError, decompress};
 pub use place::{PlaceFileError, Places};
 pub use routes::health::health;
 pub use routes::router;
+pub use serve::{ServeConfig, serve};

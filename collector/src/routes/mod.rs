@@ -2,36 +2,51 @@
 
 mod capture;
 pub(crate) mod health;
+mod pixel;
 mod preflight;
 
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW};
-use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 
 use crate::Collector;
 use crate::refusal::Refusal;
 
-/// The capture paths. They have no fallback, so that they can be merged with other routers.
+/// Where events are sent: ours first, then what callers of older designs know.
+const CAPTURE_PATHS: [&str; 5] =
+    ["/capture", "/api/analytics/event", "/api/events/ingest", "/api/v1/analytics", "/analytics"];
+
+/// The capture paths. As a whole it has no fallback, so that it can be merged with other routers; these may answer
+/// other methods on the same paths, and then have no fallback there either.
 pub fn router(state: Collector) -> Router {
-    Router::new()
-        .route("/capture", post(capture::capture).options(preflight::preflight).fallback(method_not_allowed))
-        .layer(map_response(open_to_any_page))
-        .with_state(state)
+    let mut router = Router::new();
+    for path in CAPTURE_PATHS {
+        let methods = post(capture::capture).options(preflight::preflight).fallback(only_post);
+        router = router.route(path, methods);
+    }
+    router.route("/capture.gif", get(pixel::pixel).head(pixel::head).fallback(only_get)).with_state(state)
 }
 
-async fn method_not_allowed() -> Response {
-    let mut response = Refusal::MethodNotAllowed.into_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-    response
+async fn only_post() -> Response {
+    not_allowed("POST, OPTIONS")
+}
+
+async fn only_get() -> Response {
+    not_allowed("GET, HEAD")
+}
+
+fn not_allowed(allowed: &'static str) -> Response {
+    let mut response = Refusal::MethodNotAllowed { allowed }.into_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    open_to_any_page(response)
 }
 
 /// Lets the page that sent a request read the answer, a refusal too: without these headers it sees only
 /// that fetching failed, and cannot tell "never" from "later". Never with credentials: the answer is the
 /// same for everybody.
-async fn open_to_any_page(mut response: Response) -> Response {
+fn open_to_any_page(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));

@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use tallymark_collector::{Collector, CollectorConfig, ManualClock, Surroundings, router};
+use tallymark_collector::{
+    Collector, CollectorConfig, ManualClock, ServeConfig, Surroundings, router, serve,
+};
 use tallymark_protocol::settings::ProjectSettings;
 use tallymark_protocol::{UnixMs, WriteKey};
 use tallymark_queue::{BatchLimit, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope};
@@ -61,7 +63,9 @@ impl World {
         let address = listener.local_addr().unwrap();
         let mut server = JoinSet::new();
         let app = router(collector.clone());
-        server.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        server.spawn(
+            async move { serve(listener, app, &ServeConfig::default(), std::future::pending()).await },
+        );
         Self { collector, queue, registry, address, client: Client::new(), _dir: dir, _server: server }
     }
 
