@@ -61,3 +61,7 @@ impl Collector {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "sender_tests.rs"]
+mod tests;
