@@ -1,11 +1,11 @@
 //! What a role answers over HTTP, until shutdown.
 
-use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use tallymark_collector::{ServeConfig, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -36,24 +36,13 @@ pub(super) fn public_url(options: &Options, address: SocketAddr) -> String {
     }
 }
 
-/// Answers requests until shutdown, then finishes those that have begun. A client that never ends its request does not
-/// keep the rest of the process from ending well.
+/// Answers requests until shutdown, then finishes those that have begun.
 pub(super) async fn answer(
     listener: TcpListener,
     router: Router,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let overdue = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(REQUESTS_MAX).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served.context("the HTTP server stopped"),
-        () = overdue => {
-            tracing::warn!("requests that have not ended are left");
-            Ok(())
-        }
-    }
+    let config = ServeConfig { requests_end_within: REQUESTS_MAX, ..ServeConfig::default() };
+    serve(listener, router, &config, shutdown.cancelled_owned()).await;
+    Ok(())
 }
