@@ -1,7 +1,7 @@
-//! The shared registry, on a real Redis, under a prefix of its own.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Projects that collectors share.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tallymark_protocol::WriteKey;
 use tallymark_protocol::settings::ProjectSettings;
@@ -11,30 +11,13 @@ use tallymark_registry::{
 };
 use uuid::Uuid;
 
+use crate::place::{Place, Wire, until};
+
 const KEY: &str = "wk_0123456789abcdefghijklmn";
 const OTHER: &str = "wk_nmlkjihgfedcba9876543210";
 
-struct Place {
-    url: String,
-    prefix: String,
-}
-
-impl Place {
-    #[expect(clippy::disallowed_methods, reason = "tests are told where their Redis is by the environment")]
-    fn new() -> Self {
-        let url = std::env::var("TALLYMARK_TEST_REDIS_URL").expect(
-            "TALLYMARK_TEST_REDIS_URL is not set: run `cargo xtask test`, which starts a Redis for the tests",
-        );
-        Self { url, prefix: format!("tallymark-test:{:016x}:", getrandom::u64().unwrap()) }
-    }
-
-    fn registry(&self) -> RedisRegistry {
-        RedisRegistry::new(self.config(), None).unwrap()
-    }
-
-    fn config(&self) -> RedisConfig {
-        RedisConfig { link: LinkConfig::new(&self.url), prefix: self.prefix.clone() }
-    }
+fn registry(place: &Place) -> RedisRegistry {
+    RedisRegistry::new(place.config(), None).unwrap()
 }
 
 fn project(project_id: i32, version: i64) -> ProjectSettings {
@@ -63,7 +46,7 @@ fn version(number: i64) -> Version {
 
 #[tokio::test]
 async fn before_anybody_published_no_key_is_unknown() {
-    let registry = Place::new().registry();
+    let registry = registry(&Place::new());
     assert!(matches!(ask(&registry, KEY).await, Err(RegistryError::NotPublished)));
     assert_eq!(registry.published_version().await.unwrap(), None);
 }
@@ -71,8 +54,8 @@ async fn before_anybody_published_no_key_is_unknown() {
 #[tokio::test]
 async fn what_was_published_is_known_at_once_and_the_rest_is_unknown() {
     let place = Place::new();
-    let publisher = place.registry();
-    let collector = place.registry();
+    let publisher = registry(&place);
+    let collector = registry(&place);
     assert_eq!(
         publisher.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap(),
         Published::Replaced
@@ -85,7 +68,7 @@ async fn what_was_published_is_known_at_once_and_the_rest_is_unknown() {
 #[tokio::test]
 async fn a_changed_and_a_removed_project_reach_collectors() {
     let place = Place::new();
-    let (publisher, collector) = (place.registry(), place.registry());
+    let (publisher, collector) = (registry(&place), registry(&place));
     let both = [(KEY.to_owned(), project(7, 1)), (OTHER.to_owned(), project(8, 1))];
     publisher.publish(&both, &version(1)).await.unwrap();
     ask_until(&collector, KEY, Some(project(7, 1))).await;
@@ -98,7 +81,7 @@ async fn a_changed_and_a_removed_project_reach_collectors() {
 #[tokio::test]
 async fn an_older_snapshot_never_replaces_a_later_one() {
     let place = Place::new();
-    let registry = place.registry();
+    let registry = registry(&place);
     registry.publish(&[(KEY.to_owned(), project(7, 5))], &version(5)).await.unwrap();
     let outdated = registry.publish(&[(KEY.to_owned(), project(7, 4))], &version(4)).await.unwrap();
     assert_eq!(outdated, Published::Outdated { current: 5 });
@@ -112,13 +95,10 @@ async fn an_older_snapshot_never_replaces_a_later_one() {
 #[tokio::test]
 async fn a_redis_that_lost_its_memory_leaves_known_keys_and_makes_others_an_error() {
     let place = Place::new();
-    let registry = place.registry();
+    let registry = registry(&place);
     registry.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap();
     ask_until(&registry, KEY, Some(project(7, 1))).await;
-    let client = redis::Client::open(place.url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let keys = ["projects", "version"].map(|key| format!("{}{{registry}}:{key}", place.prefix));
-    let _: () = redis::cmd("DEL").arg(&keys).query_async(&mut connection).await.unwrap();
+    let () = place.ask(redis::cmd("DEL").arg(place.key("projects")).arg(place.key("version"))).await;
     tokio::time::sleep(POLL_EVERY * 2).await;
     assert_eq!(ask(&registry, KEY).await.unwrap(), Some(project(7, 1)));
     assert!(matches!(ask(&registry, OTHER).await, Err(RegistryError::NotPublished)));
@@ -136,10 +116,61 @@ async fn a_redis_that_is_away_is_an_error_and_not_an_unknown_key() {
 
 #[tokio::test]
 async fn another_store_replaces_what_is_there_whatever_its_number() {
-    let registry = Place::new().registry();
+    let registry = registry(&Place::new());
     registry.publish(&[(KEY.to_owned(), project(7, 5))], &version(5)).await.unwrap();
     let other = Version { store: Uuid::from_u128(2), number: 1 };
     assert_eq!(registry.publish(&[], &other).await.unwrap(), Published::Replaced);
     assert_eq!(registry.published_version().await.unwrap(), Some(other));
     ask_until(&registry, KEY, None).await;
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_looked_up_again_after_two_seconds_and_not_before() {
+    let place = Place::new();
+    let registry = registry(&place);
+    registry.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap();
+    ask_until(&registry, KEY, Some(project(7, 1))).await;
+    let asked_at = Instant::now();
+    assert_eq!(ask(&registry, OTHER).await.unwrap(), None);
+    // Without moving the version: only a lookup can find it.
+    let settings = serde_json::to_string(&project(8, 1)).unwrap();
+    let () = place.ask(redis::cmd("HSET").arg(place.key("projects")).arg(OTHER).arg(settings)).await;
+    ask_until(&registry, OTHER, Some(project(8, 1))).await;
+    assert!(asked_at.elapsed() >= UNKNOWN_FOR, "made-up keys cost one lookup in this time");
+}
+
+fn kept(place: &Place, wire: &Wire, file: &Path) -> RedisRegistry {
+    RedisRegistry::new(place.config_over(wire), Some(file.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn who_starts_while_redis_is_away_knows_what_was_known_before() {
+    let (place, directory) = (Place::new(), tempfile::tempdir().unwrap());
+    let (mut wire, file) = (Wire::to(&place).await, directory.path().join("registry"));
+    let before = kept(&place, &wire, &file);
+    before.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap();
+    until("the snapshot is kept", async || file.exists()).await;
+    before.close().await;
+    wire.cut().await;
+    let after = kept(&place, &wire, &file);
+    assert_eq!(ask(&after, KEY).await.unwrap(), Some(project(7, 1)));
+    assert!(matches!(ask(&after, OTHER).await, Err(RegistryError::Unavailable(_))), "503, not 401");
+    wire.mend().await;
+    registry(&place).publish(&[(OTHER.to_owned(), project(8, 2))], &version(2)).await.unwrap();
+    until("the new snapshot replaces it", async || ask(&after, KEY).await.is_ok_and(|known| known.is_none()))
+        .await;
+    assert_eq!(ask(&after, OTHER).await.unwrap(), Some(project(8, 2)));
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_on_disk_is_ignored_and_replaced() {
+    let (place, directory) = (Place::new(), tempfile::tempdir().unwrap());
+    let (mut wire, file) = (Wire::to(&place).await, directory.path().join("registry"));
+    std::fs::write(&file, "tallymark projects 1 and nothing more").unwrap();
+    let registry = kept(&place, &wire, &file);
+    registry.publish(&[(KEY.to_owned(), project(7, 1))], &version(1)).await.unwrap();
+    ask_until(&registry, KEY, Some(project(7, 1))).await;
+    until("it is replaced", async || std::fs::read(&file).is_ok_and(|bytes| bytes.ends_with(b"}"))).await;
+    wire.cut().await;
+    assert_eq!(ask(&kept(&place, &wire, &file), KEY).await.unwrap(), Some(project(7, 1)));
 }
