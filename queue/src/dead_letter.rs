@@ -30,16 +30,14 @@ pub struct DeadLetterId {
 }
 
 impl DeadLetterId {
-    /// The id just before this one, which may name nothing; `None` before the least.
+    /// The id just before this one, which may name nothing; `None` before the least of a partition, which
+    /// names nothing either.
     pub(crate) fn before(self) -> Option<Self> {
         if let Some(minor) = self.minor.checked_sub(1) {
             return Some(Self { minor, ..self });
         }
-        if let Some(major) = self.major.checked_sub(1) {
-            return Some(Self { major, minor: u64::MAX, ..self });
-        }
-        let partition = self.partition.checked_sub(1)?;
-        Some(Self { partition, major: u64::MAX, minor: u64::MAX })
+        let major = self.major.checked_sub(1)?;
+        Some(Self { major, minor: u64::MAX, ..self })
     }
 }
 
@@ -139,7 +137,6 @@ mod tests {
         let id = |partition, major, minor| DeadLetterId { partition, major, minor };
         assert_eq!(id(1, 2, 3).before(), Some(id(1, 2, 2)));
         assert_eq!(id(1, 2, 0).before(), Some(id(1, 1, u64::MAX)));
-        assert_eq!(id(1, 0, 0).before(), Some(id(0, u64::MAX, u64::MAX)));
-        assert_eq!(id(0, 0, 0).before(), None);
+        assert_eq!(id(1, 0, 0).before(), None);
     }
 }

@@ -219,3 +219,154 @@ async fn a_dead_letter_file_with_a_torn_tail_goes_on() {
     assert_eq!(reasons, ["first", "second"]);
     assert_eq!(queue.backlog().await.unwrap().dead_letters, 2);
 }
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_read_keeps_nobody_waiting_and_is_read_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..20).await;
+    let segments = files(dir.path(), ".segment");
+    assert!(segments.len() > 3);
+    // A directory in its place cannot be read as a file, whoever asks.
+    let (hidden, place) = (dir.path().join("hidden"), &segments[1]);
+    std::fs::rename(place, &hidden).unwrap();
+    std::fs::create_dir(place).unwrap();
+    let seen = numbers(&read(&queue).await);
+    assert!(seen.len() > 10 && seen.len() < 20, "{seen:?}");
+    assert_eq!(queue.backlog().await.unwrap().entries, 20, "nothing is given up");
+    let still_hidden = queue.reclaim(ALL, Duration::ZERO).await.unwrap();
+    assert_eq!(numbers(&still_hidden), seen);
+
+    std::fs::remove_dir(place).unwrap();
+    std::fs::rename(&hidden, place).unwrap();
+    let all = queue.reclaim(ALL, Duration::ZERO).await.unwrap();
+    assert_eq!(numbers(&all), (0..20).collect());
+    let tries: BTreeSet<u32> =
+        all.iter().filter(|entry| !seen.contains(&number(entry))).map(|entry| entry.tries).collect();
+    assert_eq!(tries, BTreeSet::from([1]), "what was never delivered was never tried");
+}
+
+fn number(delivery: &Delivery) -> u128 {
+    delivery.envelope.as_ref().unwrap().envelope_id.as_u128()
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_read_at_opening_is_read_later_with_its_acks() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..20).await;
+    queue.ack(&handles(&read(&queue).await)[..2]).await.unwrap();
+    queue.close().await;
+    let place = files(dir.path(), ".segment")[0].clone();
+    let hidden = dir.path().join("hidden");
+    std::fs::rename(&place, &hidden).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    for start in [20, 21] {
+        let queue = open(dir.path()).await;
+        let seen = numbers(&read(&queue).await);
+        assert!(seen.len() > 10 && seen.is_subset(&(3..21).collect()), "{seen:?}");
+        append(&queue, start..start + 1).await;
+        queue.close().await; // writes down the acks that it could not look at
+    }
+    let queue = open(dir.path()).await;
+    let seen = numbers(&read(&queue).await);
+    std::fs::remove_dir(&place).unwrap();
+    std::fs::rename(&hidden, &place).unwrap();
+    assert!(queue.reclaim(ALL, Duration::from_secs(3600)).await.unwrap().is_empty());
+    let found = numbers(&read(&queue).await);
+    assert!(!found.is_empty() && found.is_disjoint(&seen), "{found:?}");
+    assert_eq!(&found | &seen, (2..22).collect(), "without a restart, and without what was acked");
+}
+
+#[tokio::test]
+async fn deliveries_are_counted_over_deaths_of_the_process_and_forgotten_when_it_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..3).await;
+    let mut copy = crashed_copy(dir.path());
+    for deaths in 0..4 {
+        let queue = open(copy.path()).await;
+        let deliveries = read(&queue).await;
+        assert!(deliveries.iter().all(|delivery| delivery.tries == deaths + 1), "{deliveries:?}");
+        copy = crashed_copy(copy.path());
+    }
+    let queue = open(copy.path()).await;
+    assert_eq!(queue.begin_alone(read(&queue).await[0].handle).await.unwrap(), 1);
+    queue.close().await;
+    let queue = open(copy.path()).await;
+    let deliveries = read(&queue).await;
+    assert_eq!(deliveries.iter().map(|delivery| delivery.tries).collect::<Vec<_>>(), [6, 1, 1]);
+    let copy = crashed_copy(copy.path());
+    let queue = open(copy.path()).await;
+    assert_eq!(queue.begin_alone(read(&queue).await[0].handle).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn dead_letters_that_were_put_back_do_not_stay_in_the_file_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    let large = QueuedEnvelope { user_agent: Some("a".repeat(200_000)), ..envelope(1) };
+    queue.append(&large).await.unwrap();
+    append(&queue, 2..3).await;
+    for round in 0..20 {
+        for delivery in read(&queue).await {
+            queue.dead_letter(delivery.handle, "no good", NOW).await.unwrap();
+        }
+        let letters = queue.dead_letters(None, 10).await.unwrap();
+        assert_eq!(letters.len(), 2, "round {round}");
+        let large = letters.iter().find(|letter| letter.envelope_id == Some(Uuid::from_u128(1))).unwrap();
+        let small = letters.iter().find(|letter| letter.id != large.id).unwrap();
+        assert_eq!(small.envelope().unwrap().envelope_id, Uuid::from_u128(2));
+        queue.replay(&[large.id]).await.unwrap();
+        let len = std::fs::metadata(dir.path().join("dead-letters.log")).unwrap().len();
+        assert!(len < 1_500_000, "{len} bytes after round {round}");
+    }
+    queue.close().await;
+    let queue = open(dir.path()).await;
+    assert_eq!(queue.dead_letters(None, 10).await.unwrap().len(), 1);
+    assert_eq!(numbers(&read(&queue).await), BTreeSet::from([1]));
+}
+
+/// The same entry is set aside again when the ack of its first time was lost with the process.
+#[tokio::test]
+async fn an_entry_that_is_set_aside_twice_is_one_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..1).await;
+    queue.dead_letter(read(&queue).await[0].handle, "first", NOW).await.unwrap();
+    let copy = crashed_copy(dir.path());
+    let _ = std::fs::remove_file(copy.path().join("acks.checkpoint"));
+    let queue = open(copy.path()).await;
+    queue.dead_letter(read(&queue).await[0].handle, "second", NOW).await.unwrap();
+    let letters = queue.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.reason.as_str()).collect::<Vec<_>>(), ["second"]);
+    assert_eq!(queue.backlog().await.unwrap().dead_letters, 1);
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_the_first_version_is_shown_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = open(dir.path()).await;
+    append(&queue, 0..1).await;
+    queue.dead_letter(read(&queue).await[0].handle, "no good", NOW).await.unwrap();
+    queue.close().await;
+    // As the first version wrote it: a line without a time.
+    let path = dir.path().join("dead-letters.log");
+    let record = std::fs::read(&path).unwrap();
+    let entry = record[record.iter().position(|&byte| byte == b'\n').unwrap() + 1..].to_vec();
+    let payload = [br#"{"id":"0:1-0","reason":"no good"}"#, &b"\n"[..], &entry].concat();
+    let len = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    let label = [0; 12];
+    let crc = [&len[..], &label, &payload].iter().fold(crc32fast::Hasher::new(), |mut crc, part| {
+        crc.update(part);
+        crc
+    });
+    let header = [b"TMQ1", &len, &crc.finalize().to_le_bytes(), &label[..]].concat();
+    std::fs::write(&path, [header, payload].concat()).unwrap();
+
+    let queue = open(dir.path()).await;
+    let letters = queue.dead_letters(None, 10).await.unwrap();
+    assert_eq!((letters.len(), letters[0].at, letters[0].project_id), (1, None, Some(7)));
+    assert_eq!(queue.replay(&[letters[0].id]).await.unwrap(), 1);
+    assert_eq!(numbers(&read(&queue).await), BTreeSet::from([0]));
+}

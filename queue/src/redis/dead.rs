@@ -37,17 +37,18 @@ impl RedisQueue {
     pub(super) async fn bury(&self, handle: Handle, reason: &str, now: UnixMs) -> Result<(), QueueError> {
         let partition = self.partitions.of(handle.partition);
         let keys = &partition.keys;
+        // An equal share of the bound, as of the backlog's.
+        let bytes_max = self.dead_letters_bytes_max / self.partitions.known().len().max(1) as u64;
         let mut script = self.calls.scripts.dead_letter.prepare_invoke();
         script.key(&keys.stream).key(&keys.bytes).key(&keys.dead).key(&keys.dead_bytes).key(&keys.tries);
         script.arg(GROUP).arg(stream_id(handle)).arg(handle.bytes);
         script.arg(&reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]);
-        script.arg(now.0).arg(self.dead_letters_bytes_max);
+        script.arg(now.0).arg(bytes_max);
         let set_aside: i32 = self.calls.run("set an entry aside", keys, &script).await?;
         if set_aside >= 0 {
             return Ok(());
         }
-        let detail =
-            format!("{} bytes of dead letters are kept, and nearly are", self.dead_letters_bytes_max);
+        let detail = format!("{bytes_max} bytes of dead letters are kept in a partition, and nearly are");
         Err(QueueError::Full { detail })
     }
 

@@ -94,6 +94,12 @@ impl SpooledQueue {
     }
 }
 
+impl Drop for SpooledQueue {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 impl Shared {
     fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)

@@ -2,12 +2,27 @@
 
 use std::sync::Arc;
 
-use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue};
+use tallymark_protocol::UnixMs;
+use tallymark_queue::{
+    DEAD_LETTERS_BYTES_MAX, EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue, SpoolConfig,
+    SpooledQueue,
+};
 use tempfile::TempDir;
 
 pub(crate) enum Backend {
-    Embedded { dir: TempDir },
-    Redis { url: String, prefix: String, partitions: u16 },
+    Embedded {
+        dir: TempDir,
+    },
+    Redis {
+        url: String,
+        prefix: String,
+        partitions: u16,
+    },
+    /// A spool before a Redis that is there all the time.
+    Spooled {
+        redis: Box<Backend>,
+        dir: TempDir,
+    },
 }
 
 impl Backend {
@@ -20,15 +35,28 @@ impl Backend {
         Self::Redis { url: redis_url(), prefix, partitions }
     }
 
+    pub(crate) fn spooled() -> Self {
+        Self::Spooled { redis: Box::new(Self::redis(1)), dir: tempfile::tempdir().unwrap() }
+    }
+
     pub(crate) async fn open(&self) -> Arc<dyn Queue> {
         self.open_bounded(1 << 20).await
     }
 
     pub(crate) async fn open_bounded(&self, backlog_bytes_max: u64) -> Arc<dyn Queue> {
+        self.open_with(backlog_bytes_max, DEAD_LETTERS_BYTES_MAX).await
+    }
+
+    pub(crate) async fn open_with(
+        &self,
+        backlog_bytes_max: u64,
+        dead_letters_bytes_max: u64,
+    ) -> Arc<dyn Queue> {
         match self {
             Self::Embedded { dir } => {
                 let config = EmbeddedConfig {
                     backlog_bytes_max,
+                    dead_letters_bytes_max,
                     segment_bytes: 4_096,
                     ..EmbeddedConfig::new(dir.path())
                 };
@@ -37,11 +65,20 @@ impl Backend {
             Self::Redis { url, prefix, partitions } => {
                 let config = RedisConfig {
                     backlog_bytes_max,
+                    dead_letters_bytes_max,
                     prefix: prefix.clone(),
                     partitions: *partitions,
                     ..RedisConfig::new(url.clone())
                 };
                 Arc::new(RedisQueue::new(&config).unwrap())
+            }
+            Self::Spooled { redis, dir } => {
+                let first = Box::pin(redis.open_with(backlog_bytes_max, dead_letters_bytes_max)).await;
+                // One directory a collector: a second consumer is another process.
+                let spool = tempfile::tempdir_in(dir.path()).unwrap().keep();
+                let spool = EmbeddedQueue::open(EmbeddedConfig::new(spool)).await.unwrap();
+                let now = Arc::new(|| UnixMs(1_763_622_010_000));
+                Arc::new(SpooledQueue::start(first, spool, SpoolConfig::new(now)))
             }
         }
     }
@@ -50,13 +87,23 @@ impl Backend {
     pub(crate) async fn other_consumer(&self, queue: &Arc<dyn Queue>) -> Arc<dyn Queue> {
         match self {
             Self::Embedded { .. } => Arc::clone(queue),
-            Self::Redis { .. } => self.open().await,
+            Self::Redis { .. } | Self::Spooled { .. } => self.open().await,
         }
     }
 
     pub(crate) async fn reopen(&self, queue: Arc<dyn Queue>) -> Arc<dyn Queue> {
         queue.close().await;
         self.open().await
+    }
+
+    pub(crate) async fn reopen_with(
+        &self,
+        queue: Arc<dyn Queue>,
+        backlog_bytes_max: u64,
+        dead_letters_bytes_max: u64,
+    ) -> Arc<dyn Queue> {
+        queue.close().await;
+        self.open_with(backlog_bytes_max, dead_letters_bytes_max).await
     }
 }
 

@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 
-const NOW: UnixMs = UnixMs(1_763_622_010_000);
-const NO_WAIT: Duration = Duration::ZERO;
+pub(crate) const NO_WAIT: Duration = Duration::ZERO;
 /// Longer than anything here takes: who waits this long was not woken.
 const LONG: Duration = Duration::from_secs(20);
-const ALL: BatchLimit = BatchLimit { entries_max: 10_000, events_max: 10_000, bytes_max: usize::MAX >> 12 };
+pub(crate) const ALL: BatchLimit =
+    BatchLimit { entries_max: 10_000, events_max: 10_000, bytes_max: usize::MAX >> 12 };
 
-fn envelope(number: u128, events: usize) -> QueuedEnvelope {
+pub(crate) fn envelope(number: u128, events: usize) -> QueuedEnvelope {
     let event = |n: usize| Event {
         id: Uuid::from_u128(number << 32 | n as u128),
         key_at: UnixMs(1_763_622_000_000),
@@ -53,32 +53,32 @@ fn envelope(number: u128, events: usize) -> QueuedEnvelope {
     }
 }
 
-async fn append(queue: &Arc<dyn Queue>, numbers: std::ops::Range<u128>) {
+pub(crate) async fn append(queue: &Arc<dyn Queue>, numbers: std::ops::Range<u128>) {
     for number in numbers {
         queue.append(&envelope(number, 1)).await.unwrap();
     }
 }
 
-fn numbers(deliveries: &[Delivery]) -> BTreeSet<u128> {
+pub(crate) fn numbers(deliveries: &[Delivery]) -> BTreeSet<u128> {
     deliveries.iter().map(|delivery| delivery.envelope.as_ref().unwrap().envelope_id.as_u128()).collect()
 }
 
-fn handles(deliveries: &[Delivery]) -> Vec<Handle> {
+pub(crate) fn handles(deliveries: &[Delivery]) -> Vec<Handle> {
     deliveries.iter().map(|delivery| delivery.handle).collect()
 }
 
-async fn read(queue: &Arc<dyn Queue>) -> Vec<Delivery> {
+pub(crate) async fn read(queue: &Arc<dyn Queue>) -> Vec<Delivery> {
     queue.read(ALL, NO_WAIT).await.unwrap()
 }
 
 /// Whatever is not acked, by either way in which it comes again.
-async fn take_all(queue: &Arc<dyn Queue>) -> Vec<Delivery> {
+pub(crate) async fn take_all(queue: &Arc<dyn Queue>) -> Vec<Delivery> {
     let mut deliveries = queue.reclaim(ALL, Duration::ZERO).await.unwrap();
     deliveries.extend(read(queue).await);
     deliveries
 }
 
-fn set(range: std::ops::Range<u128>) -> BTreeSet<u128> {
+pub(crate) fn set(range: std::ops::Range<u128>) -> BTreeSet<u128> {
     range.collect()
 }
 
@@ -293,28 +293,6 @@ pub(crate) async fn the_backlog_is_exact(backend: Backend) {
     assert_eq!(Backlog { pending: 1, ..again }, want, "the counters survive");
     queue.ack(&handles(&take_all(&queue).await)).await.unwrap();
     assert_eq!(queue.backlog().await.unwrap(), Backlog::default());
-}
-
-pub(crate) async fn a_dead_letter_keeps_the_entry_and_frees_the_queue(backend: Backend) {
-    let queue = backend.open().await;
-    append(&queue, 0..2).await;
-    let sent = EncodedEnvelope::encode(&envelope(0, 1)).unwrap();
-    let deliveries = read(&queue).await;
-    let bad = deliveries.iter().find(|d| d.envelope.as_ref().unwrap().envelope_id.is_nil()).unwrap();
-    queue.dead_letter(bad.handle, "the store refuses it: \"numeric\nfield\"", NOW).await.unwrap();
-    queue.dead_letter(bad.handle, "once more", NOW).await.unwrap();
-    let backlog = queue.backlog().await.unwrap();
-    assert_eq!((backlog.entries, backlog.dead_letters, backlog.pending), (1, 1, 1));
-
-    let queue = backend.reopen(queue).await;
-    assert_eq!(numbers(&take_all(&queue).await), set(1..2), "the dead one does not come again");
-    assert_eq!(queue.backlog().await.unwrap().dead_letters, 1);
-    let letters = queue.dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].project_id, letters[0].received), (Some(7), Some(1)));
-    assert_eq!((letters[0].envelope_id, letters[0].at), (Some(Uuid::nil()), Some(NOW)));
-    assert_eq!(letters[0].reason, "the store refuses it: \"numeric\nfield\"");
-    assert_eq!(&letters[0].bytes, sent.json());
 }
 
 pub(crate) async fn an_entry_of_a_later_version_is_delivered_as_undecodable(backend: Backend) {
