@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use tallymark_protocol::{DiscardReason, Outcome};
-use tallymark_store::model::fold_sessions;
 use tallymark_store::{Batch, Store, StoreError, deltas};
 
 /// What a commit did.
@@ -31,9 +30,8 @@ pub struct Committed {
 pub async fn commit(store: &Store, batch: &Batch) -> Result<Committed, StoreError> {
     let mut tx = store.begin().await?;
     let claimed = tx.claim_envelopes(batch).await?; // receipts: a redelivered envelope falls out whole
-    let fresh = tx.insert_new_events(&claimed).await?; // sorted by (project, day, id): repeats by id fall out
-    let sessions = fold_sessions(fresh.events.iter().copied());
-    let changed = tx.merge_sessions(sessions).await?; // (before, after) of each touched session
+    let fresh = tx.insert_new_events(&claimed).await?; // repeats by id fall out; who has no session gets one
+    let changed = tx.merge_sessions(&fresh).await?; // (before, after) of each touched session
     tx.merge_tabs(&claimed).await?; // numbers seen of each tab, for the ledger
     tx.merge_identities(&fresh).await?; // visitor → person
     let deltas = deltas(&mut tx, &fresh, &changed)?;

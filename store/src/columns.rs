@@ -1,6 +1,8 @@
 //! How our times lie in each database's columns: `timestamptz` and `date` in PostgreSQL, Unix milliseconds
 //! and `YYYY-MM-DD` in SQLite.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef};
@@ -14,6 +16,8 @@ pub(crate) const PG_EPOCH_DAYS: i32 = 10_957;
 const PG_TIMESTAMPTZ: u32 = 1184;
 const PG_TIMESTAMPTZ_ARRAY: u32 = 1185;
 const PG_DATE: u32 = 1082;
+const PG_DATE_ARRAY: u32 = 1182;
+const PG_INET: u32 = 869;
 
 /// An instant as a column.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +104,12 @@ impl Type<Postgres> for Day {
     }
 }
 
+impl PgHasArrayType for Day {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(sqlx::postgres::types::Oid(PG_DATE_ARRAY))
+    }
+}
+
 impl Encode<'_, Postgres> for Day {
     fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         buf.extend_from_slice(&(self.0 - PG_EPOCH_DAYS).to_be_bytes());
@@ -130,5 +140,57 @@ impl<'r> Decode<'r, Sqlite> for Day {
         let day: jiff::civil::Date = <String as Decode<'r, Sqlite>>::decode(value)?.parse()?;
         let since = day.since(jiff::civil::date(1970, 1, 1))?;
         Ok(Self(since.get_days()))
+    }
+}
+
+/// An address as a column: `inet` in PostgreSQL, text in SQLite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) IpAddr);
+
+/// The kinds of address in PostgreSQL's binary form, and the bits of each.
+const PG_V4: [u8; 2] = [2, 32];
+const PG_V6: [u8; 2] = [3, 128];
+
+impl Address {
+    /// PostgreSQL's binary form: kind, bits of the network, whether it is a network's, length, and the address.
+    pub(crate) fn pg_bytes(self) -> Vec<u8> {
+        let form = |[kind, bits]: [u8; 2], address: &[u8]| {
+            let mut bytes = vec![kind, bits, 0, bits / 8];
+            bytes.extend_from_slice(address);
+            bytes
+        };
+        match self.0 {
+            IpAddr::V4(address) => form(PG_V4, &address.octets()),
+            IpAddr::V6(address) => form(PG_V6, &address.octets()),
+        }
+    }
+}
+
+impl Type<Postgres> for Address {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(sqlx::postgres::types::Oid(PG_INET))
+    }
+}
+
+impl Decode<'_, Postgres> for Address {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let bytes = value.as_bytes()?;
+        let address = match bytes.get(4..).ok_or("an address without a length")? {
+            v4 if bytes[0] == PG_V4[0] => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(v4)?)),
+            v6 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(v6)?)),
+        };
+        Ok(Self(address))
+    }
+}
+
+impl Type<Sqlite> for Address {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Sqlite> for Address {
+    fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(<String as Decode<'r, Sqlite>>::decode(value)?.parse()?))
     }
 }

@@ -151,7 +151,8 @@ impl Store {
 
     async fn rules_row(&self, project_id: i32) -> Result<RulesRow, StoreError> {
         let row: Option<RulesRow> = on_both!(self, read, |pool| sqlx::query_as(
-            "select id, time_zone, horizon, sketch_key from project where id = $1"
+            "select id, time_zone, horizon, sketch_key, session_timeout_minutes
+             from project where id = $1"
         )
         .bind(project_id)
         .fetch_optional(pool)

@@ -6,7 +6,7 @@ use sqlx::Row;
 use crate::StoreError;
 use crate::columns::{Day, Ms};
 use crate::commit::StoredRules;
-use crate::model::{Buckets, Edge, Identification, SeqRanges, SessionRow, TabRow};
+use crate::model::{Buckets, Edge, Identification, SeqRanges, SessionRow, TabRow, VisitorDay, Visits};
 
 /// A count as databases hold it; the limits of the wire keep it far below the largest.
 pub(crate) fn count(received: u32) -> i32 {
@@ -54,6 +54,9 @@ from_rows!(SessionRow, |row| Ok(SessionRow {
     browser: row.try_get("browser")?,
     os: row.try_get("os")?,
     device: row.try_get("device")?,
+    country: row.try_get("country")?,
+    region: row.try_get("region")?,
+    city: row.try_get("city")?,
 }));
 
 from_rows!(TabRow, |row| {
@@ -66,6 +69,19 @@ from_rows!(TabRow, |row| {
         seen: SeqRanges::parse(&seen).ok_or_else(|| sqlx::Error::ColumnDecode {
             index: "tab_ledger.seen".to_owned(),
             source: format!("{seen:?} is no list of ranges").into(),
+        })?,
+    })
+});
+
+from_rows!(VisitorDay, |row| {
+    let visits: String = row.try_get("visits")?;
+    Ok(VisitorDay {
+        project_id: row.try_get("project_id")?,
+        day: row.try_get::<Day, _>("day")?.0,
+        visitor_id: row.try_get("visitor_id")?,
+        visits: Visits::parse(&visits).ok_or_else(|| sqlx::Error::ColumnDecode {
+            index: "visitor_day.visits".to_owned(),
+            source: format!("{visits:?} is no list of visits").into(),
         })?,
     })
 });
@@ -84,6 +100,7 @@ pub(crate) struct RulesRow {
     time_zone: String,
     horizon: Option<Day>,
     sketch_key: Vec<u8>,
+    session_timeout_minutes: i32,
 }
 
 from_rows!(RulesRow, |row| Ok(RulesRow {
@@ -91,6 +108,7 @@ from_rows!(RulesRow, |row| Ok(RulesRow {
     time_zone: row.try_get("time_zone")?,
     horizon: row.try_get("horizon")?,
     sketch_key: row.try_get("sketch_key")?,
+    session_timeout_minutes: row.try_get("session_timeout_minutes")?,
 }));
 
 impl RulesRow {
@@ -104,6 +122,7 @@ impl RulesRow {
             project_id: self.id,
             zone,
             horizon_day: self.horizon.map(|day| day.0),
+            session_timeout_ms: i64::from(self.session_timeout_minutes) * 60_000,
             sketch_key: sketch_key
                 .map_err(|_| corrupt("sketch_key", format!("project {}: {key_bytes} bytes", self.id)))?,
         })

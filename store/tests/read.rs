@@ -192,6 +192,9 @@ fn value(dimension: Dimension, event: Option<&Event>, session: Option<&SessionRo
         Dimension::Browser => session?.browser.clone(),
         Dimension::Os => session?.os.clone(),
         Dimension::Device => session?.device.clone(),
+        Dimension::Country => session?.country.clone(),
+        Dimension::Region => session?.region.clone(),
+        Dimension::City => session?.city.clone(),
     };
     stored.or_else(|| text(dimension.missing()))
 }
@@ -231,7 +234,7 @@ struct Tally {
 /// What the documented meaning of the measures says, straight from the events.
 fn by_hand(plan: &Plan, events: &[Event]) -> Vec<Group> {
     let enriched: Vec<_> = events.iter().map(|event| event.enriched(plan.project_id)).collect();
-    let sessions = fold_sessions(&enriched);
+    let sessions = fold_sessions(enriched.iter().filter_map(SessionRow::of));
     let session_of: BTreeMap<Uuid, &SessionRow> = sessions.iter().map(|row| (row.session_id, row)).collect();
     let mentioned =
         || plan.dimensions.iter().copied().chain(plan.filters.iter().map(|filter| filter.dimension));

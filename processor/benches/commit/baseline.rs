@@ -28,7 +28,8 @@ pub(crate) async fn copy(pool: &PgPool, batches: &[Batch], server: Option<u32>) 
     }
     let (started, before) = (Instant::now(), cpu::now(server));
     let mut connection = pool.acquire().await?;
-    let mut copy = connection.copy_in_raw("copy plain from stdin").await?;
+    let mut copy = connection.copy_in_raw("copy plain (project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms, name, user_id, url,
+             hostname, path, title, referrer, category, event_source, props) from stdin").await?;
     for chunk in text.as_bytes().chunks(256 * 1024) {
         copy.send(chunk).await?;
     }

@@ -17,6 +17,7 @@ pub(super) fn parse(user_agent: &str) -> VisitAttributes {
         browser: known(found.name).map(str::to_owned),
         os: known(found.os).map(|os| family(os).to_owned()),
         device: device.map(str::to_owned),
+        ..VisitAttributes::default()
     }
 }
 
@@ -96,7 +97,8 @@ mod tests {
         ];
         for (user_agent, browser, os, device) in cases {
             let text = |text: &str| Some(text.to_owned());
-            let want = VisitAttributes { browser: text(browser), os: text(os), device: text(device) };
+            let (browser, os, device) = (text(browser), text(os), text(device));
+            let want = VisitAttributes { browser, os, device, ..VisitAttributes::default() };
             assert_eq!(parse(user_agent), want, "{user_agent}");
         }
     }

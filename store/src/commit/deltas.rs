@@ -11,7 +11,7 @@ use crate::model::{
 /// What a commit adds, by project.
 pub type Deltas = BTreeMap<i32, DeltaFold>;
 
-/// Σ f(new event) + Σ (g(after) − g(before)), and the outcome of every event.
+/// Σ f(new event) + Σ (g(after) − Σ g(before)), and the outcome of every event.
 ///
 /// # Errors
 /// [`StoreError::UnknownProject`] for events of a project whose envelopes were not claimed.
@@ -57,18 +57,20 @@ impl Tx {
 
 type Row = ((Buckets, Dimension), String);
 
+/// Adds g(after) − Σ g(before).
 fn add_session(rules: &mut ProjectRules, fold: &mut DeltaFold, session: &ChangedSession) {
-    let mut before: Vec<(Row, Counts)> =
-        session.before.as_ref().map_or_else(Vec::new, |before| rows_of(rules, before));
+    let mut before: Vec<(Row, Counts)> = Vec::new();
+    for row in &session.before {
+        before.append(&mut rows_of(rules, row));
+    }
     let visitor = rules.hasher.hash(session.after.visitor_id);
-    for (row, mut counts) in rows_of(rules, &session.after) {
-        let (at, value) = row;
-        let known = before.iter().position(|(before, _)| before.0 == at && before.1 == value);
-        if let Some(place) = known {
+    for ((at, value), mut counts) in rows_of(rules, &session.after) {
+        // A row that the visitor's session was in already counts its visitor.
+        let mut newcomer = counts_visitors(at.1);
+        while let Some(place) = before.iter().position(|(before, _)| before.0 == at && before.1 == value) {
             counts.add(&before.swap_remove(place).1.negated());
+            newcomer = false;
         }
-        // A row that the session was in already counts its visitor.
-        let newcomer = known.is_none() && counts_visitors(at.1);
         if newcomer || !counts.is_zero() {
             fold.add(at, &value, &counts, newcomer.then_some(visitor));
         }
@@ -88,7 +90,7 @@ fn counts_visitors(dimension: Dimension) -> bool {
 
 fn rows_of(rules: &mut ProjectRules, session: &SessionRow) -> Vec<(Row, Counts)> {
     let buckets = session.counted_in.unwrap_or_else(|| rules.buckets.of(session.started_at));
-    let mut rows = Vec::with_capacity(8);
+    let mut rows = Vec::with_capacity(10);
     session_contributions(session, |dimension, value, counts| {
         rows.push((((buckets, dimension), value.to_owned()), *counts));
     });

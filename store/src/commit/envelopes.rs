@@ -36,6 +36,7 @@ impl Tx {
             let rules = ProjectRules {
                 buckets: ZoneBuckets::new(stored.zone),
                 horizon_day: stored.horizon_day,
+                session_timeout_ms: stored.session_timeout_ms,
                 hasher: VisitorHasher::new(stored.sketch_key),
             };
             self.rules.insert(stored.project_id, rules);

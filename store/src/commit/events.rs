@@ -1,26 +1,30 @@
 //! Second step: the events that are new.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use tallymark_protocol::{DiscardReason, Outcome, UnixMs};
 use uuid::Uuid;
 
-use super::{Claimed, Tx, event_key};
+use super::{Claimed, MovedSession, Tx, event_key};
 use crate::StoreError;
 use crate::model::{EnrichedEvent, EventRow};
 
 /// What became of a batch's events.
 #[derive(Debug, Default)]
 pub struct FreshEvents<'b> {
-    /// The events that are stored now and were not before, in key order.
-    pub events: Vec<&'b EnrichedEvent>,
+    /// The events that are stored now and were not before, in key order. Those with a visitor have a session.
+    pub events: Vec<Cow<'b, EnrichedEvent>>,
     /// The outcome of every event of the batch, refused ones too, with its project and hour of receipt.
     pub outcomes: Vec<(i32, UnixMs, Outcome)>,
+    /// Sessions that are part of others now, in key order.
+    pub(super) moved: Vec<MovedSession>,
 }
 
 impl Tx {
     /// Inserts the events that are not stored. Repeats by id, within the batch or against the store, fall out
-    /// as duplicates; events of days that were pruned fall out as too late.
+    /// as duplicates; events of days that were pruned fall out as too late. Events with a visitor and no session of
+    /// their client's get one of the server's.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where another commit inserted one of them meanwhile.
@@ -55,9 +59,10 @@ impl Tx {
             let outcome = if repeat { Outcome::Duplicate } else { Outcome::Accepted };
             fresh.outcomes.push((project_id, received_at, outcome));
             if !repeat {
-                fresh.events.push(event);
+                fresh.events.push(Cow::Borrowed(event));
             }
         }
+        fresh.moved = self.sessionize(&mut fresh.events).await?;
         let rows: Vec<&EventRow> = fresh.events.iter().map(|event| &event.row).collect();
         if !rows.is_empty() {
             self.statements.insert_events(&rows).await?;

@@ -10,6 +10,7 @@ mod events;
 mod identities;
 mod sessions;
 mod tabs;
+mod visits;
 
 use std::collections::HashMap;
 
@@ -18,13 +19,17 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::batch::EnvelopeRow;
-use crate::model::{EnrichedEvent, EventRow, Identification, SessionRow, TabRow, VisitorHasher, ZoneBuckets};
+use crate::model::{
+    EnrichedEvent, EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, VisitorHasher,
+    ZoneBuckets,
+};
 use crate::{Backend, Store, StoreError, postgres, sqlite};
 
 pub use deltas::{Deltas, deltas};
 pub use envelopes::Claimed;
 pub use events::FreshEvents;
 pub use sessions::ChangedSession;
+pub(crate) use visits::MovedSession;
 
 /// One transaction of a commit. Dropped without [`commit`](Self::commit), nothing of it happened.
 pub struct Tx {
@@ -39,6 +44,8 @@ pub(crate) struct ProjectRules {
     pub(crate) buckets: ZoneBuckets,
     /// Days before this one are refused.
     pub(crate) horizon_day: Option<i32>,
+    /// Visits whose client made no session end after so long a time without an event.
+    pub(crate) session_timeout_ms: i64,
     /// For sketches.
     pub(crate) hasher: VisitorHasher,
 }
@@ -48,6 +55,7 @@ pub(crate) struct StoredRules {
     pub(crate) project_id: i32,
     pub(crate) zone: TimeZone,
     pub(crate) horizon_day: Option<i32>,
+    pub(crate) session_timeout_ms: i64,
     pub(crate) sketch_key: [u8; 16],
 }
 
@@ -63,6 +71,19 @@ pub(crate) trait Statements: Send {
     -> Result<Vec<(i32, Uuid)>, StoreError>;
     /// Inserts events that are not stored; [`StoreError::Conflict`] where somebody was faster.
     async fn insert_events(&mut self, events: &[&EventRow]) -> Result<(), StoreError>;
+    /// Inserts visitors' days that are not there; answers the keys of those it inserted.
+    async fn insert_missing_visitor_days(
+        &mut self,
+        days: &[VisitorDay],
+    ) -> Result<Vec<VisitorDayKey>, StoreError>;
+    /// Reads visitors' days and keeps others from changing them or the sessions of them, in the order of `keys`.
+    async fn lock_visitor_days(&mut self, keys: &[VisitorDayKey]) -> Result<Vec<VisitorDay>, StoreError>;
+    /// Writes visitors' days that are locked.
+    async fn update_visitor_days(&mut self, days: &[VisitorDay]) -> Result<(), StoreError>;
+    /// Deletes sessions of locked visitors' days; answers what they were.
+    async fn take_sessions(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<SessionRow>, StoreError>;
+    /// Gives the events of sessions that moved to the sessions that they are of now.
+    async fn move_events(&mut self, moved: &[MovedSession]) -> Result<(), StoreError>;
     /// Inserts sessions that are not there; answers the keys of those it inserted.
     async fn insert_missing_sessions(
         &mut self,

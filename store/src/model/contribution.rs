@@ -79,6 +79,9 @@ pub fn session_contributions(session: &SessionRow, mut add: impl FnMut(Dimension
         (Dimension::Browser, &session.browser),
         (Dimension::Os, &session.os),
         (Dimension::Device, &session.device),
+        (Dimension::Country, &session.country),
+        (Dimension::Region, &session.region),
+        (Dimension::City, &session.city),
     ];
     for (dimension, value) in values {
         if let Some(value) = value.as_deref().or(dimension.missing()) {

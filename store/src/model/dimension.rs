@@ -39,11 +39,17 @@ pub enum Dimension {
     Os = 24,
     /// Kind of device.
     Device = 25,
+    /// Country, as ISO 3166-1 alpha-2.
+    Country = 26,
+    /// Region, as ISO 3166-2.
+    Region = 27,
+    /// City, by its English name.
+    City = 28,
 }
 
 impl Dimension {
     /// Every dimension. The numbers are stored: they are only added to.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Total,
         Self::Page,
         Self::Hostname,
@@ -56,6 +62,9 @@ impl Dimension {
         Self::Browser,
         Self::Os,
         Self::Device,
+        Self::Country,
+        Self::Region,
+        Self::City,
     ];
 
     /// The stored number.
@@ -86,6 +95,9 @@ impl Dimension {
             Self::Browser => "visit:browser",
             Self::Os => "visit:os",
             Self::Device => "visit:device",
+            Self::Country => "visit:country",
+            Self::Region => "visit:region",
+            Self::City => "visit:city",
         }
     }
 
@@ -105,6 +117,9 @@ impl Dimension {
             Self::Browser => "browser",
             Self::Os => "os",
             Self::Device => "device",
+            Self::Country => "country",
+            Self::Region => "region",
+            Self::City => "city",
         }
     }
 
@@ -116,9 +131,15 @@ impl Dimension {
             Self::Page | Self::Hostname | Self::EventName | Self::Category | Self::EventSource => {
                 Scope::Event
             }
-            Self::EntryPage | Self::ExitPage | Self::Source | Self::Browser | Self::Os | Self::Device => {
-                Scope::Visit
-            }
+            Self::EntryPage
+            | Self::ExitPage
+            | Self::Source
+            | Self::Browser
+            | Self::Os
+            | Self::Device
+            | Self::Country
+            | Self::Region
+            | Self::City => Scope::Visit,
         }
     }
 
@@ -130,7 +151,9 @@ impl Dimension {
             Self::Page | Self::Hostname | Self::EventName | Self::Category | Self::EventSource => None,
             Self::EntryPage | Self::ExitPage => Some("(none)"),
             Self::Source => Some("(direct)"),
-            Self::Browser | Self::Os | Self::Device => Some("(unknown)"),
+            Self::Browser | Self::Os | Self::Device | Self::Country | Self::Region | Self::City => {
+                Some("(unknown)")
+            }
         }
     }
 

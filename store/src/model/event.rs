@@ -1,5 +1,6 @@
 //! One event as it is stored, and what it knows about its session.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -17,8 +18,11 @@ pub struct EventRow {
     pub id: Uuid,
     /// The device, `None` for a backend's event without one.
     pub visitor_id: Option<Uuid>,
-    /// The session; an event without a visitor has none.
+    /// The session; an event without a visitor has none. Enriched, it is the client's, and `None` where the client
+    /// made none; stored, a visitor's event has one in any case.
     pub session_id: Option<Uuid>,
+    /// Whether the session is one that the server made.
+    pub server_session: bool,
     /// When it happened.
     pub occurred_at: UnixMs,
     /// When the collector took it.
@@ -43,6 +47,8 @@ pub struct EventRow {
     pub category: Option<String>,
     /// Which app sent it.
     pub event_source: Option<String>,
+    /// The sender's, only where the project's owner keeps addresses.
+    pub address: Option<IpAddr>,
     /// The rest, a JSON object.
     pub props: Option<Box<RawValue>>,
 }
@@ -70,6 +76,12 @@ pub struct VisitAttributes {
     pub os: Option<String>,
     /// Kind of device.
     pub device: Option<String>,
+    /// Country, as ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// Region, as ISO 3166-2.
+    pub region: Option<String>,
+    /// City, by its English name.
+    pub city: Option<String>,
 }
 
 /// An event ready to be counted: its row, and what its session would take from it.

@@ -11,6 +11,7 @@ mod identity;
 mod seq_ranges;
 mod session;
 mod sketch;
+mod visit;
 
 pub use bucket::{Buckets, ZoneBuckets, parse_zone};
 pub use contribution::{VisitorHasher, event_contributions, session_contributions};
@@ -21,3 +22,4 @@ pub use identity::Identification;
 pub use seq_ranges::{SeqRanges, TabRow};
 pub use session::{Edge, SessionRow, fold_sessions};
 pub use sketch::Sketch;
+pub use visit::{VisitorDay, VisitorDayKey, Visits};

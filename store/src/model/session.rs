@@ -12,7 +12,7 @@ use super::{Buckets, EnrichedEvent};
 pub struct SessionRow {
     /// Whose.
     pub project_id: i32,
-    /// `UUIDv5` of the session's key.
+    /// `UUIDv5` of the session's key: of the client's session, or of the beginning of one that the server made.
     pub session_id: Uuid,
     /// The device.
     pub visitor_id: Uuid,
@@ -51,6 +51,12 @@ pub struct SessionRow {
     pub os: Option<String>,
     /// Kind of device at the entry.
     pub device: Option<String>,
+    /// Country at the entry.
+    pub country: Option<String>,
+    /// Region at the entry.
+    pub region: Option<String>,
+    /// City at the entry.
+    pub city: Option<String>,
 }
 
 /// An event's place in the order of its session.
@@ -92,6 +98,9 @@ impl SessionRow {
             browser: event.visit.browser.clone(),
             os: event.visit.os.clone(),
             device: event.visit.device.clone(),
+            country: event.visit.country.clone(),
+            region: event.visit.region.clone(),
+            city: event.visit.city.clone(),
         })
     }
 
@@ -112,6 +121,9 @@ impl SessionRow {
             self.browser = other.browser;
             self.os = other.os;
             self.device = other.device;
+            self.country = other.country;
+            self.region = other.region;
+            self.city = other.city;
         }
         if (other.pageviews > 0, other.exit) > (self.pageviews > 0, self.exit) {
             self.exit = other.exit;
@@ -138,11 +150,11 @@ impl SessionRow {
     }
 }
 
-/// Folds events into the sessions that they are of, in key order.
+/// Folds parts of sessions into the sessions that they are of, in key order.
 #[must_use]
-pub fn fold_sessions<'e>(events: impl IntoIterator<Item = &'e EnrichedEvent>) -> Vec<SessionRow> {
+pub fn fold_sessions(parts: impl IntoIterator<Item = SessionRow>) -> Vec<SessionRow> {
     let mut sessions: BTreeMap<(i32, Uuid), SessionRow> = BTreeMap::new();
-    for part in events.into_iter().filter_map(SessionRow::of) {
+    for part in parts {
         match sessions.entry(part.key()) {
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(part);

@@ -6,16 +6,17 @@ use sqlx::{Postgres, Transaction};
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
+use super::visits::{DAYS_INSERT_MISSING, DAYS_UPDATE};
 use super::{Lock, PgStore, copy};
 use crate::StoreError;
 use crate::batch::EnvelopeRow;
 use crate::columns::{Day, Ms};
-use crate::commit::{Statements, StoredRules};
-use crate::model::{EventRow, Identification, SessionRow, TabRow, parse_zone};
+use crate::commit::{MovedSession, Statements, StoredRules};
+use crate::model::{EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, parse_zone};
 use crate::rows::{self, RulesRow};
 
 pub(crate) struct CommitTx {
-    tx: Transaction<'static, Postgres>,
+    pub(super) tx: Transaction<'static, Postgres>,
 }
 
 impl CommitTx {
@@ -69,6 +70,9 @@ impl CommitTx {
             .bind(column!(|row| row.browser.as_deref()))
             .bind(column!(|row| row.os.as_deref()))
             .bind(column!(|row| row.device.as_deref()))
+            .bind(column!(|row| row.country.as_deref()))
+            .bind(column!(|row| row.region.as_deref()))
+            .bind(column!(|row| row.city.as_deref()))
             .fetch_all(&mut *self.tx)
             .await?;
         Ok(keys)
@@ -101,11 +105,11 @@ macro_rules! sessions_from_arrays {
         concat!(
             "insert into session (project_id, pageviews, session_id, visitor_id, entry_id, exit_id, started_at,
                 ended_at, entry_at, exit_at, hour_bucket, day_bucket, engaged_ms, events, interactions, entry_page,
-                exit_page, hostname, referrer, source, browser, os, device)
+                exit_page, hostname, referrer, source, browser, os, device, country, region, city)
              select * from unnest($1::int[], $2::int[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[],
                 $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
                 $12::timestamptz[], $13::bigint[], $14::int[], $15::int[], $16::text[], $17::text[], $18::text[],
-                $19::text[], $20::text[], $21::text[], $22::text[], $23::text[])
+                $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[])
              on conflict on constraint session_key ",
             $on_conflict
         )
@@ -123,7 +127,7 @@ const SESSIONS_UPDATE: &str = sessions_from_arrays!(
         engaged_ms = excluded.engaged_ms, events = excluded.events, interactions = excluded.interactions,
         entry_page = excluded.entry_page, exit_page = excluded.exit_page, hostname = excluded.hostname,
         referrer = excluded.referrer, source = excluded.source, browser = excluded.browser, os = excluded.os,
-        device = excluded.device
+        device = excluded.device, country = excluded.country, region = excluded.region, city = excluded.city
      returning project_id, session_id"
 );
 
@@ -138,7 +142,7 @@ const TABS_UPDATE: &str = "insert into tab_ledger (project_id, tab_id, first_at,
     returning project_id, tab_id";
 
 /// Splits keys into the two arrays that statements take.
-fn arrays(keys: &[(i32, Uuid)]) -> (Vec<i32>, Vec<Uuid>) {
+pub(super) fn arrays(keys: &[(i32, Uuid)]) -> (Vec<i32>, Vec<Uuid>) {
     keys.iter().copied().unzip()
 }
 
@@ -151,11 +155,13 @@ impl Statements for CommitTx {
             .bind(projects)
             .execute(&mut *self.tx)
             .await?;
-        let rows: Vec<RulesRow> =
-            sqlx::query_as("select id, time_zone, horizon, sketch_key from project where id = any($1)")
-                .bind(projects)
-                .fetch_all(&mut *self.tx)
-                .await?;
+        let rows: Vec<RulesRow> = sqlx::query_as(
+            "select id, time_zone, horizon, sketch_key, session_timeout_minutes
+             from project where id = any($1)",
+        )
+        .bind(projects)
+        .fetch_all(&mut *self.tx)
+        .await?;
         rows.into_iter().map(|row| row.read(parse_zone)).collect()
     }
 
@@ -204,6 +210,29 @@ impl Statements for CommitTx {
         }
         copy.finish().await?;
         Ok(())
+    }
+
+    async fn insert_missing_visitor_days(
+        &mut self,
+        days: &[VisitorDay],
+    ) -> Result<Vec<VisitorDayKey>, StoreError> {
+        self.write_visitor_days(days, DAYS_INSERT_MISSING).await
+    }
+
+    async fn lock_visitor_days(&mut self, keys: &[VisitorDayKey]) -> Result<Vec<VisitorDay>, StoreError> {
+        self.visitor_days(keys).await
+    }
+
+    async fn update_visitor_days(&mut self, days: &[VisitorDay]) -> Result<(), StoreError> {
+        self.write_visitor_days(days, DAYS_UPDATE).await.map(drop)
+    }
+
+    async fn take_sessions(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<SessionRow>, StoreError> {
+        self.delete_sessions(keys).await
+    }
+
+    async fn move_events(&mut self, moved: &[MovedSession]) -> Result<(), StoreError> {
+        self.update_events(moved).await
     }
 
     async fn insert_missing_sessions(

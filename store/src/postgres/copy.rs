@@ -4,16 +4,16 @@
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
-use crate::columns::{Ms, PG_EPOCH_DAYS};
+use crate::columns::{Address, Ms, PG_EPOCH_DAYS};
 use crate::model::EventRow;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-const COLUMNS: i16 = 18;
+const COLUMNS: i16 = 20;
 
 /// The statement that [`encode`]'s bytes answer.
 pub(crate) const COPY_EVENTS: &str = "copy event (project_id, day, id, visitor_id, session_id, occurred_at, \
-    received_at, engaged_ms, name, user_id, url, hostname, path, title, referrer, category, event_source, props) \
-    from stdin (format binary)";
+    received_at, engaged_ms, name, user_id, url, hostname, path, title, referrer, category, event_source, props, \
+    server_session, address) from stdin (format binary)";
 
 /// Encodes `rows`, header and trailer included.
 pub(crate) fn encode(rows: &[&EventRow]) -> Vec<u8> {
@@ -37,6 +37,15 @@ pub(crate) fn encode(rows: &[&EventRow]) -> Vec<u8> {
         out.text(row.category.as_deref());
         out.text(row.event_source.as_deref());
         out.jsonb(row.props.as_ref().map(|props| props.get()));
+        if row.server_session {
+            out.field(&[1])
+        } else {
+            out.null()
+        }
+        match row.address {
+            Some(address) => out.field(&Address(address).pg_bytes()),
+            None => out.null(),
+        }
     }
     out.0.extend_from_slice(&(-1_i16).to_be_bytes());
     out.0

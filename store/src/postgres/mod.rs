@@ -4,6 +4,7 @@ mod commit;
 mod compact;
 mod copy;
 mod partitions;
+mod visits;
 
 use std::time::Duration;
 

@@ -73,7 +73,9 @@ impl Store {
 async fn rules(snapshot: &mut Snapshot, project_id: i32) -> Result<StoredRules, ReadError> {
     let mut sql = Sql::new(snapshot.dialect());
     let project = sql.bind(Value::Int(project_id));
-    sql.push(&format!("select id, time_zone, horizon, sketch_key from project where id = {project}"));
+    sql.push(&format!(
+        "select id, time_zone, horizon, sketch_key, session_timeout_minutes from project where id = {project}"
+    ));
     let mut found = None;
     snapshot
         .fetch(sql, |row: RulesRow| {

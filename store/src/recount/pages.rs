@@ -5,7 +5,7 @@ use sqlx::Row;
 use tallymark_protocol::UnixMs;
 use uuid::Uuid;
 
-use crate::columns::{Day, Ms};
+use crate::columns::{Address, Day, Ms};
 use crate::model::{EventRow, Identification, SessionRow, TabRow};
 use crate::rows::from_rows;
 use crate::{Store, StoreError, on_both};
@@ -25,6 +25,7 @@ from_rows!(EventRow, |row| {
         id: row.try_get("id")?,
         visitor_id: row.try_get("visitor_id")?,
         session_id: row.try_get("session_id")?,
+        server_session: row.try_get::<Option<bool>, _>("server_session")?.unwrap_or(false),
         occurred_at: row.try_get::<Ms, _>("occurred_at")?.0,
         received_at: row.try_get::<Ms, _>("received_at")?.0,
         engaged_ms: row.try_get("engaged_ms")?,
@@ -37,6 +38,7 @@ from_rows!(EventRow, |row| {
         referrer: row.try_get("referrer")?,
         category: row.try_get("category")?,
         event_source: row.try_get("event_source")?,
+        address: row.try_get::<Option<Address>, _>("address")?.map(|address| address.0),
         props: props.map(RawValue::from_string).transpose().map_err(unreadable)?,
     })
 });
@@ -56,7 +58,8 @@ impl Store {
         on_both!(self, read, |pool| {
             Ok(sqlx::query_as(
             "select project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms, name, user_id,
-                url, hostname, path, title, referrer, category, event_source, cast(props as text) as props
+                url, hostname, path, title, referrer, category, event_source, server_session, address,
+                cast(props as text) as props
              from event where project_id = $1 and (day, id) > ($2, $3) order by day, id limit $4",
         )
         .bind(project_id)

@@ -9,12 +9,12 @@ use super::multi_row::MultiRow;
 use crate::StoreError;
 use crate::batch::EnvelopeRow;
 use crate::columns::{Day, Ms};
-use crate::commit::{Statements, StoredRules};
-use crate::model::{EventRow, Identification, SessionRow, TabRow, parse_zone};
+use crate::commit::{MovedSession, Statements, StoredRules};
+use crate::model::{EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, parse_zone};
 use crate::rows::{self, RulesRow};
 
 pub(crate) struct CommitTx {
-    tx: Transaction<'static, Sqlite>,
+    pub(super) tx: Transaction<'static, Sqlite>,
 }
 
 impl CommitTx {
@@ -31,8 +31,9 @@ static RECEIPTS: MultiRow = MultiRow::new(
 
 static EVENTS: MultiRow = MultiRow::new(
     "insert into event (project_id, day, id, visitor_id, session_id, occurred_at, received_at, engaged_ms,
-        name, user_id, url, hostname, path, title, referrer, category, event_source, props) values",
-    18,
+        name, user_id, url, hostname, path, title, referrer, category, event_source, props, server_session,
+        address) values",
+    20,
     "",
 );
 
@@ -44,8 +45,9 @@ macro_rules! sessions {
         MultiRow::new(
             "insert into session (project_id, pageviews, session_id, visitor_id, entry_id, exit_id,
                 started_at, ended_at, entry_at, exit_at, hour_bucket, day_bucket, engaged_ms, events, interactions,
-                entry_page, exit_page, hostname, referrer, source, browser, os, device) values",
-            23,
+                entry_page, exit_page, hostname, referrer, source, browser, os, device, country, region,
+                city) values",
+            26,
             $after,
         )
     };
@@ -61,7 +63,8 @@ static SESSIONS_UPDATE: MultiRow = sessions!(
         hour_bucket = excluded.hour_bucket, day_bucket = excluded.day_bucket, engaged_ms = excluded.engaged_ms,
         events = excluded.events, interactions = excluded.interactions, entry_page = excluded.entry_page,
         exit_page = excluded.exit_page, hostname = excluded.hostname, referrer = excluded.referrer,
-        source = excluded.source, browser = excluded.browser, os = excluded.os, device = excluded.device"
+        source = excluded.source, browser = excluded.browser, os = excluded.os, device = excluded.device,
+        country = excluded.country, region = excluded.region, city = excluded.city"
 );
 
 static SESSIONS_BY_KEY: MultiRow =
@@ -125,6 +128,9 @@ macro_rules! bind_session {
             .bind(row.browser.as_deref())
             .bind(row.os.as_deref())
             .bind(row.device.as_deref())
+            .bind(row.country.as_deref())
+            .bind(row.region.as_deref())
+            .bind(row.city.as_deref())
     }};
 }
 
@@ -145,11 +151,12 @@ impl Statements for CommitTx {
     async fn lock_rules(&mut self, projects: &[i32]) -> Result<Vec<StoredRules>, StoreError> {
         let mut rules = Vec::with_capacity(projects.len());
         for project_id in projects {
-            let row: Option<RulesRow> =
-                sqlx::query_as("select id, time_zone, horizon, sketch_key from project where id = ?")
-                    .bind(project_id)
-                    .fetch_optional(&mut *self.tx)
-                    .await?;
+            let row: Option<RulesRow> = sqlx::query_as(
+                "select id, time_zone, horizon, sketch_key, session_timeout_minutes from project where id = ?",
+            )
+            .bind(project_id)
+            .fetch_optional(&mut *self.tx)
+            .await?;
             rules.extend(row.map(|row| row.read(parse_zone)).transpose()?);
         }
         Ok(rules)
@@ -199,8 +206,33 @@ impl Statements for CommitTx {
                     .bind(row.category.as_deref())
                     .bind(row.event_source.as_deref())
                     .bind(row.props.as_ref().map(|props| props.get()))
+                    .bind(row.server_session.then_some(true))
+                    .bind(row.address.map(|address| address.to_string()))
             })
             .await
+    }
+
+    async fn insert_missing_visitor_days(
+        &mut self,
+        days: &[VisitorDay],
+    ) -> Result<Vec<VisitorDayKey>, StoreError> {
+        self.insert_visitor_days(days).await
+    }
+
+    async fn lock_visitor_days(&mut self, keys: &[VisitorDayKey]) -> Result<Vec<VisitorDay>, StoreError> {
+        self.visitor_days(keys).await
+    }
+
+    async fn update_visitor_days(&mut self, days: &[VisitorDay]) -> Result<(), StoreError> {
+        self.write_visitor_days(days).await
+    }
+
+    async fn take_sessions(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<SessionRow>, StoreError> {
+        self.delete_sessions(keys).await
+    }
+
+    async fn move_events(&mut self, moved: &[MovedSession]) -> Result<(), StoreError> {
+        self.update_events(moved).await
     }
 
     async fn insert_missing_sessions(

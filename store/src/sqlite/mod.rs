@@ -3,6 +3,7 @@
 mod commit;
 mod compact;
 mod multi_row;
+mod visits;
 
 use std::time::Duration;
 

@@ -169,8 +169,7 @@ async fn a_dropped_transaction_leaves_nothing(test: TestStore) -> anyhow::Result
         let claimed = tx.claim_envelopes(&batch).await?;
         if steps > 0 {
             let fresh = tx.insert_new_events(&claimed).await?;
-            let sessions = tallymark_store::model::fold_sessions(fresh.events.iter().copied());
-            tx.merge_sessions(sessions).await?;
+            tx.merge_sessions(&fresh).await?;
         }
         drop(tx);
     }

@@ -34,20 +34,46 @@ pub(crate) struct Event {
     pub(crate) name: &'static str,
     /// 0: none, and no session either.
     pub(crate) visitor: u128,
+    /// 0: none of its client's.
     pub(crate) session: u128,
     pub(crate) page: &'static str,
     pub(crate) source: Option<&'static str>,
     pub(crate) user_id: Option<&'static str>,
+    pub(crate) country: Option<&'static str>,
+    pub(crate) address: Option<&'static str>,
+    pub(crate) days_ahead: i32,
 }
 
 pub(crate) fn pageview(id: u128, at: &'static str) -> Event {
-    Event { id, at, name: names::PAGEVIEW, visitor: 1, session: 1, page: "/", source: None, user_id: None }
+    Event {
+        id,
+        at,
+        name: names::PAGEVIEW,
+        visitor: 1,
+        session: 1,
+        page: "/",
+        source: None,
+        user_id: None,
+        country: None,
+        address: None,
+        days_ahead: 0,
+    }
 }
 
 impl Event {
     /// Of another visitor, in its session.
     pub(crate) fn of(self, visitor: u128) -> Self {
         Self { visitor, session: visitor, ..self }
+    }
+
+    /// Of another visitor, whose client makes no sessions.
+    pub(crate) fn sessionless(self, visitor: u128) -> Self {
+        Self { visitor, session: 0, ..self }
+    }
+
+    /// By a clock that is so many days ahead: it is the id's day that is wrong.
+    pub(crate) fn days_ahead(self, days: i32) -> Self {
+        Self { days_ahead: days, ..self }
     }
 
     pub(crate) fn on(self, page: &'static str) -> Self {
@@ -71,10 +97,11 @@ impl Event {
         EnrichedEvent {
             row: EventRow {
                 project_id,
-                day: at.utc_day(),
+                day: at.utc_day() + self.days_ahead,
                 id: Uuid::from_u128(self.id),
                 visitor_id: visited.then(|| Uuid::from_u128(self.visitor)),
-                session_id: visited.then(|| Uuid::from_u128(self.session)),
+                session_id: (visited && self.session != 0).then(|| Uuid::from_u128(self.session)),
+                server_session: false,
                 occurred_at: at,
                 received_at,
                 engaged_ms: None,
@@ -87,10 +114,14 @@ impl Event {
                 referrer: None,
                 category: None,
                 event_source: None,
+                address: self.address.map(|address| address.parse().unwrap()),
                 props: None,
             },
             source: self.source.map(str::to_owned),
-            visit: Arc::new(VisitAttributes::default()),
+            visit: Arc::new(VisitAttributes {
+                country: self.country.map(str::to_owned),
+                ..VisitAttributes::default()
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 use tallymark_protocol::{HOUR_MS, UnixMs, names};
-use tallymark_store::model::{EnrichedEvent, EventRow, VisitAttributes, fold_sessions};
+use tallymark_store::model::{EnrichedEvent, EventRow, VisitAttributes};
 use tallymark_store::{Batch, EnvelopeRow, NewProject, Store, deltas};
 use uuid::Uuid;
 
@@ -102,6 +102,9 @@ pub(crate) struct Event {
     pub(crate) browser: Option<&'static str>,
     pub(crate) os: Option<&'static str>,
     pub(crate) device: Option<&'static str>,
+    pub(crate) country: Option<&'static str>,
+    pub(crate) region: Option<&'static str>,
+    pub(crate) city: Option<&'static str>,
     /// Days by which the clock that made the id was wrong.
     pub(crate) day_off: i32,
 }
@@ -133,6 +136,7 @@ impl Event {
                 id: Uuid::from_u128(self.id),
                 visitor_id: id(self.visitor),
                 session_id: id(self.session),
+                server_session: false,
                 occurred_at: self.at,
                 received_at: UnixMs(self.at.0 + HOUR_MS),
                 engaged_ms: None,
@@ -145,6 +149,7 @@ impl Event {
                 referrer: None,
                 category: text(self.category),
                 event_source: text(self.app),
+                address: None,
                 props: None,
             },
             source: text(self.source),
@@ -152,6 +157,9 @@ impl Event {
                 browser: text(self.browser),
                 os: text(self.os),
                 device: text(self.device),
+                country: text(self.country),
+                region: text(self.region),
+                city: text(self.city),
             }),
         }
     }
@@ -174,7 +182,7 @@ pub(crate) async fn commit(store: &Store, project_id: i32, envelope: u128, event
     let mut tx = store.begin().await.unwrap();
     let claimed = tx.claim_envelopes(&batch).await.unwrap();
     let fresh = tx.insert_new_events(&claimed).await.unwrap();
-    let changed = tx.merge_sessions(fold_sessions(fresh.events.iter().copied())).await.unwrap();
+    let changed = tx.merge_sessions(&fresh).await.unwrap();
     tx.merge_tabs(&claimed).await.unwrap();
     tx.merge_identities(&fresh).await.unwrap();
     let deltas = deltas(&mut tx, &fresh, &changed).unwrap();

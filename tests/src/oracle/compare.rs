@@ -114,21 +114,22 @@ fn event(row: &EventRow) -> ExpectedEvent {
         category: row.category.clone(),
         event_source: row.event_source.clone(),
         engaged_ms: row.engaged_ms.map(i64::from),
+        address: row.address,
         props: props.map(|props| props.unwrap_or(Value::Null)),
     }
 }
 
 /// A session in words that both sides can be brought into.
-type SessionWords = (Uuid, [i64; 7], bool, [Option<String>; 7]);
+type SessionWords = (Uuid, [i64; 7], bool, Vec<Option<String>>);
 
 fn session(row: &SessionRow) -> SessionWords {
     let (hour, day) = row.counted_in.map_or((0, 0), |buckets| (buckets.hour.0, buckets.day.0));
     let counts = [i64::from(row.pageviews), i64::from(row.events)];
     let [pageviews, events] = counts;
-    let texts =
-        [&row.entry_page, &row.exit_page, &row.hostname, &row.source, &row.browser, &row.os, &row.device];
+    let visit = [&row.browser, &row.os, &row.device, &row.country, &row.region, &row.city];
+    let texts = [&row.entry_page, &row.exit_page, &row.hostname, &row.source].into_iter().chain(visit);
     let numbers = [row.started_at.0, row.ended_at.0, hour, day, pageviews, events, row.engaged_ms];
-    (row.visitor_id, numbers, row.is_bounce(), texts.map(Clone::clone))
+    (row.visitor_id, numbers, row.is_bounce(), texts.cloned().collect())
 }
 
 fn wanted_session(session: &ExpectedSession) -> SessionWords {
@@ -142,9 +143,9 @@ fn wanted_session(session: &ExpectedSession) -> SessionWords {
         session.events,
         session.engaged_ms,
     ];
-    let [browser, os, device] = session.visit.map(|value| value.map(str::to_owned));
+    let visit = session.visit.into_iter().chain(session.place).map(|value| value.map(str::to_owned));
     let ExpectedSession { entry_page, exit_page, hostname, source, .. } = session.clone();
-    let texts = [entry_page, exit_page, hostname, source, browser, os, device];
+    let texts = [entry_page, exit_page, hostname, source].into_iter().chain(visit).collect();
     (session.visitor_id, numbers, session.bounce, texts)
 }
 

@@ -1,15 +1,18 @@
 //! What must come out, reckoned from the plan: group by, and count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, Unit, ZonedRound};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Project;
 use super::fact::Fact;
 use super::ids;
 use super::send::Request;
+use super::sessions::{self, SessionIds};
 
 /// How wide a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +74,8 @@ pub struct ExpectedEvent {
     pub event_source: Option<String>,
     /// What a `$pageleave` reports.
     pub engaged_ms: Option<i64>,
+    /// The sender's, where the project keeps addresses.
+    pub address: Option<IpAddr>,
     /// The rest.
     pub props: Option<Value>,
 }
@@ -104,6 +109,8 @@ pub struct ExpectedSession {
     pub source: Option<String>,
     /// Browser family, operating system family, kind of device.
     pub visit: [Option<&'static str>; 3],
+    /// Country, region, city.
+    pub place: [Option<&'static str>; 3],
 }
 
 /// Everything that is known of one project beforehand.
@@ -142,10 +149,10 @@ pub fn buckets_of(zone: &TimeZone, at_ms: i64) -> (i64, i64) {
 
 pub(super) fn of<'r>(
     requests: impl Iterator<Item = &'r Request>,
-    time_zone: &str,
+    project: &Project,
     project_id: i32,
 ) -> Expected {
-    let zone = TimeZone::get(time_zone).expect("the world's zones exist");
+    let zone = TimeZone::get(project.time_zone).expect("the world's zones exist");
     let (mut received, mut outcomes) = (0, BTreeMap::<String, i64>::new());
     let mut tabs = BTreeMap::<Uuid, BTreeSet<u32>>::new();
     let mut facts: BTreeMap<Uuid, &Fact> = BTreeMap::new();
@@ -169,25 +176,29 @@ pub(super) fn of<'r>(
     outcomes.insert("duplicate".to_owned(), sent - accepted);
     outcomes.retain(|_, events| *events > 0);
     let facts: Vec<&Fact> = facts.into_values().collect();
-    let sessions = sessions(&facts, &zone, project_id);
+    let session_ids = sessions::ids(&facts, project_id, project.session_timeout_ms());
+    let sessions = sessions::of(&facts, &session_ids, &zone, project_id);
     Expected {
         received,
         outcomes,
         rollups: rollups(&facts, &sessions, &zone, project_id),
-        events: facts.iter().map(|fact| (fact.id(), event(fact, project_id))).collect(),
+        events: facts
+            .iter()
+            .map(|fact| (fact.id(), event(fact, project, project_id, &session_ids)))
+            .collect(),
         sessions,
         persons: persons(&facts, project_id),
         tabs,
     }
 }
 
-fn event(fact: &Fact, project_id: i32) -> ExpectedEvent {
+fn event(fact: &Fact, project: &Project, project_id: i32, session_ids: &SessionIds) -> ExpectedEvent {
     ExpectedEvent {
         day: fact.day(),
         at_ms: fact.at_ms,
         name: fact.name.clone(),
         visitor_id: fact.visitor_id(project_id),
-        session_id: fact.session_id(project_id),
+        session_id: session_ids.get(&fact.id()).copied(),
         user_id: fact.user_id.clone(),
         url: fact.url.clone(),
         hostname: fact.hostname.clone(),
@@ -196,6 +207,7 @@ fn event(fact: &Fact, project_id: i32) -> ExpectedEvent {
         category: fact.category.clone(),
         event_source: fact.event_source.clone(),
         engaged_ms: fact.engaged_ms,
+        address: fact.spot.address().filter(|_| project.keeps_addresses),
         props: fact.props(),
     }
 }
@@ -210,47 +222,6 @@ fn persons(facts: &[&Fact], project_id: i32) -> BTreeMap<Uuid, String> {
         }
     }
     persons
-}
-
-fn sessions(facts: &[&Fact], zone: &TimeZone, project_id: i32) -> BTreeMap<Uuid, ExpectedSession> {
-    let mut by_session: BTreeMap<Uuid, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        if let Some(session_id) = fact.session_id(project_id) {
-            by_session.entry(session_id).or_default().push(fact);
-        }
-    }
-    by_session
-        .into_iter()
-        .map(|(session_id, mut facts)| {
-            facts.sort_by_key(|fact| (fact.at_ms, fact.id()));
-            (session_id, session(&facts, zone, project_id))
-        })
-        .collect()
-}
-
-/// `facts` are of one session, in their order.
-fn session(facts: &[&Fact], zone: &TimeZone, project_id: i32) -> ExpectedSession {
-    let (first, last) = (facts[0], facts[facts.len() - 1]);
-    let pageviews: Vec<&&Fact> = facts.iter().filter(|fact| fact.name == "$pageview").collect();
-    let entry = pageviews.first().map_or(first, |fact| fact);
-    let beside = facts.iter().map(|fact| fact.name.as_str()).filter(|name| *name != "$pageview");
-    let passive = ["$pageleave", "$web_vital", "$gap", "$identify", "$error"];
-    let did_nothing = beside.into_iter().all(|name| passive.contains(&name));
-    ExpectedSession {
-        visitor_id: first.visitor_id(project_id).expect("a session has a visitor"),
-        started_ms: first.at_ms,
-        ended_ms: last.at_ms,
-        counted_in: buckets_of(zone, first.at_ms),
-        pageviews: i64::try_from(pageviews.len()).expect("few"),
-        events: i64::try_from(facts.len()).expect("few"),
-        engaged_ms: facts.iter().filter_map(|fact| fact.engaged_ms).sum(),
-        bounce: pageviews.len() == 1 && did_nothing,
-        entry_page: pageviews.first().and_then(|fact| fact.path.clone()),
-        exit_page: pageviews.last().and_then(|fact| fact.path.clone()),
-        hostname: entry.hostname.clone(),
-        source: entry.source.clone(),
-        visit: [entry.device.browser, entry.device.os, entry.device.device],
-    }
 }
 
 fn rollups(
@@ -306,12 +277,16 @@ fn add_session(rollups: &mut ExpectedRollups, session: &ExpectedSession) {
     add(rollups, session.counted_in, "visit:exit_page", exit_page, &without_visitors);
     let all = ExpectedRow { visitors: [session.visitor_id].into(), ..without_visitors };
     let [browser, os, device] = session.visit.map(|value| value.unwrap_or("(unknown)"));
+    let [country, region, city] = session.place.map(|value| value.unwrap_or("(unknown)"));
     let values = [
         ("visit:entry_page", session.entry_page.as_deref().unwrap_or("(none)")),
         ("visit:source", session.source.as_deref().unwrap_or("(direct)")),
         ("visit:browser", browser),
         ("visit:os", os),
         ("visit:device", device),
+        ("visit:country", country),
+        ("visit:region", region),
+        ("visit:city", city),
     ];
     for (dimension, value) in values {
         add(rollups, session.counted_in, dimension, value, &all);

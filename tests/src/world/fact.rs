@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::ids::{self, ClientSession};
-use super::scenery::Device;
+use super::scenery::{Device, Spot};
 
 /// An event to be counted, as the client knows it.
 #[derive(Clone, Debug)]
@@ -35,6 +35,7 @@ pub(super) struct Fact {
     /// Other properties.
     pub(super) props: Option<Value>,
     pub(super) device: &'static Device,
+    pub(super) spot: &'static Spot,
     /// Whether its time is written as text.
     pub(super) time_as_text: bool,
 }

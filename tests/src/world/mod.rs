@@ -11,6 +11,8 @@ mod plan;
 mod refused;
 mod scenery;
 mod send;
+mod sessions;
+mod visits;
 
 use tallymark_queue::QueuedEnvelope;
 
@@ -21,6 +23,7 @@ pub use expected::{
 pub use send::Request;
 
 use send::Item;
+use visits::Sessionless;
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -37,6 +40,10 @@ pub struct Shape {
     pub projects: usize,
     /// Visitors of each project.
     pub visitors: usize,
+    /// Visitors of each project whose clients make no sessions.
+    pub sessionless: usize,
+    /// Events of such a visitor, at most.
+    pub visits_events_max: usize,
     /// Sessions of a visitor, at most.
     pub sessions_max: usize,
     /// Pages of a session, at most.
@@ -57,6 +64,8 @@ pub struct Shape {
     pub lost_percent: usize,
     /// Whether some clocks are hours wrong.
     pub wrong_clocks: bool,
+    /// Whether it is known where senders are: not where a real collector takes everything from one address.
+    pub located: bool,
 }
 
 impl Default for Shape {
@@ -65,6 +74,8 @@ impl Default for Shape {
             now_ms: NOW_MS,
             projects: 3,
             visitors: 30,
+            sessionless: 8,
+            visits_events_max: 30,
             sessions_max: 4,
             pages_max: 6,
             backend_events_max: 12,
@@ -75,6 +86,7 @@ impl Default for Shape {
             bad_percent: 4,
             lost_percent: 4,
             wrong_clocks: true,
+            located: true,
         }
     }
 }
@@ -86,11 +98,17 @@ impl Shape {
         Self {
             projects: 2,
             visitors: 4,
+            sessionless: 3,
+            visits_events_max: 12,
             sessions_max: 2,
             pages_max: 4,
             envelope_events_max: 4,
             ..Self::default()
         }
+    }
+
+    fn spot(&self, dice: &mut Dice) -> &'static scenery::Spot {
+        if self.located { dice.pick(&scenery::SPOTS) } else { &scenery::NOWHERE }
     }
 
     fn span_ms(&self) -> i64 {
@@ -110,6 +128,21 @@ pub struct Project {
     pub name: String,
     /// IANA name.
     pub time_zone: &'static str,
+    /// Minutes without an event after which a visit ends whose client made no session.
+    pub session_timeout_minutes: i32,
+    /// Whether addresses are stored with the events.
+    pub keeps_addresses: bool,
+}
+
+impl Project {
+    fn session_timeout_ms(&self) -> i64 {
+        i64::from(self.session_timeout_minutes) * 60_000
+    }
+}
+
+/// Whether the project at this place keeps addresses.
+fn keeps_addresses(project: usize) -> bool {
+    project % 3 == 1
 }
 
 /// All that is sent, and what it comes to.
@@ -131,11 +164,22 @@ impl World {
         let mut dice = Dice::new(seed);
         for project in 0..shape.projects {
             let time_zone = scenery::ZONES[project % scenery::ZONES.len()];
-            world.projects.push(Project { name: format!("project {project}"), time_zone });
+            world.projects.push(Project {
+                name: format!("project {project}"),
+                time_zone,
+                session_timeout_minutes: scenery::TIMEOUTS_MINUTES[project % scenery::TIMEOUTS_MINUTES.len()],
+                keeps_addresses: keeps_addresses(project),
+            });
             for number in 0..shape.visitors {
                 // The first visitor is the same in every project: same ids of device, session, tabs and events.
                 let own = if number == 0 { Dice::new(seed ^ 1) } else { Dice::new(dice.roll()) };
                 let sender = plan::visitor(shape, own, project, number);
+                world.requests.extend(send::requests(shape, &mut dice, project, sender));
+            }
+            let timeout_ms = world.projects[project].session_timeout_ms();
+            for number in 0..shape.sessionless {
+                let own = Dice::new(dice.roll());
+                let sender = visits::visitor(shape, own, Sessionless { project, number, timeout_ms });
                 world.requests.extend(send::requests(shape, &mut dice, project, sender));
             }
             let sender = plan::backend(shape, Dice::new(dice.roll()), project);
@@ -163,7 +207,7 @@ impl World {
     #[must_use]
     pub fn expected(&self, project: usize, project_id: i32) -> Expected {
         let requests = self.requests.iter().filter(|request| request.project == project);
-        expected::of(requests, self.projects[project].time_zone, project_id)
+        expected::of(requests, &self.projects[project], project_id)
     }
 }
 

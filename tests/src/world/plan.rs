@@ -5,13 +5,14 @@ use serde_json::json;
 use super::dice::Dice;
 use super::fact::{BadEvent, Fact};
 use super::ids::{ClientSession, DAY_MS};
-use super::scenery::{BACKEND, DEEDS, DEVICES, Device, ORIGINS, Origin, PAGES, PASSIVE, Page};
+use super::scenery::{BACKEND, DEEDS, DEVICES, Device, NOWHERE, ORIGINS, Origin, PAGES, PASSIVE, Page, Spot};
 use super::{HOUR_MS, Shape, refused};
 
 /// All that one sender does: its events are sent together, other senders' never with them.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) device: &'static Device,
+    pub(super) spot: &'static Spot,
     pub(super) from_browser: bool,
     /// How far its clock is ahead.
     pub(super) skew_ms: i64,
@@ -45,7 +46,8 @@ pub(super) fn visitor(shape: &Shape, mut dice: Dice, project: usize, number: usi
     let skew_ms = if shape.wrong_clocks { *dice.pick(&SKEWS_MS) } else { 0 };
     let device = dice.pick(&DEVICES);
     let name = if dice.percent(80) { dice.v4().to_string() } else { format!("visitor {number}") };
-    let sender = Sender { device, from_browser: true, skew_ms, facts: Vec::new(), bad: Vec::new() };
+    let spot = shape.spot(&mut dice);
+    let sender = Sender { device, spot, from_browser: true, skew_ms, facts: Vec::new(), bad: Vec::new() };
     let host = format!("shop{project}.example");
     let mut visitor = Visitor { shape, dice, name, host, person: None, sender };
     visitor.live();
@@ -182,6 +184,7 @@ impl Visitor<'_> {
             engaged_ms: (name == "$pageleave").then(|| self.dice.below_ms(60_000)),
             props,
             device: self.sender.device,
+            spot: self.sender.spot,
             time_as_text: self.dice.percent(10),
         }
     }
@@ -189,8 +192,14 @@ impl Visitor<'_> {
 
 /// Plans a backend: events of nobody, or of a person without a device.
 pub(super) fn backend(shape: &Shape, mut dice: Dice, number: usize) -> Sender {
-    let mut sender =
-        Sender { device: &BACKEND, from_browser: false, skew_ms: 0, facts: Vec::new(), bad: Vec::new() };
+    let mut sender = Sender {
+        device: &BACKEND,
+        spot: &NOWHERE,
+        from_browser: false,
+        skew_ms: 0,
+        facts: Vec::new(),
+        bad: Vec::new(),
+    };
     for order in 0..=dice.below(shape.backend_events_max) {
         let at_ms = shape.now_ms - HOUR_MS - dice.below_ms(shape.span_ms());
         let with_path = dice.percent(50);
@@ -217,6 +226,7 @@ pub(super) fn backend(shape: &Shape, mut dice: Dice, number: usize) -> Sender {
             engaged_ms: None,
             props: Some(json!({ "amount": 12.5, "items": ["a", {"b": null}] })),
             device: &BACKEND,
+            spot: &NOWHERE,
             time_as_text: dice.percent(50),
         });
     }

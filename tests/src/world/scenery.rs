@@ -1,6 +1,8 @@
 //! What the world is made of: devices, pages, places that visitors come from. Beside each text as it is
 //! sent stands what must become of it, written by hand.
 
+use std::net::IpAddr;
+
 /// A browser on a device.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -55,6 +57,37 @@ pub(super) const DEVICES: [Device; 6] = [
 /// A backend: no browser is behind it.
 pub(super) const BACKEND: Device = Device { user_agent: None, browser: None, os: None, device: None };
 
+/// Where a sender is, as its address tells.
+#[derive(Debug)]
+pub(super) struct Spot {
+    address: Option<&'static str>,
+    pub(super) country: Option<&'static str>,
+    pub(super) region: Option<&'static str>,
+    pub(super) city: Option<&'static str>,
+}
+
+impl Spot {
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.parse().expect("the world's addresses are addresses"))
+    }
+}
+
+pub(super) const SPOTS: [Spot; 5] = [
+    Spot { address: Some("192.0.2.17"), country: Some("DE"), region: Some("DE-BE"), city: Some("Berlin") },
+    Spot {
+        address: Some("2001:db8::1:0:7"),
+        country: Some("IN"),
+        region: Some("IN-MH"),
+        city: Some("Mumbai"),
+    },
+    Spot { address: Some("203.0.113.255"), country: Some("DE"), region: Some("DE-HH"), city: None },
+    Spot { address: Some("198.51.100.1"), country: Some("PT"), region: None, city: None },
+    NOWHERE,
+];
+
+/// Nothing is known.
+pub(super) const NOWHERE: Spot = Spot { address: None, country: None, region: None, city: None };
+
 /// A path as it is sent, and as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
@@ -99,3 +132,6 @@ pub(super) const PASSIVE: [&str; 2] = ["$web_vital", "$error"];
 
 /// Zones of the projects, in turn.
 pub(super) const ZONES: [&str; 3] = ["Europe/Berlin", "Asia/Kolkata", "UTC"];
+
+/// Session timeouts of the projects, in turn.
+pub(super) const TIMEOUTS_MINUTES: [i32; 1] = [30];

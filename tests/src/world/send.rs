@@ -1,5 +1,7 @@
 //! How what was planned is sent: split into requests, late, repeated, in any order.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 use tallymark_protocol::{Arrival, Place, UnixMs, decode};
 use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
@@ -8,6 +10,7 @@ use uuid::Uuid;
 use super::dice::Dice;
 use super::fact::{BadEvent, Fact};
 use super::plan::Sender;
+use super::scenery::Spot;
 use super::{HOUR_MS, Shape};
 
 /// One event within a request.
@@ -35,6 +38,10 @@ pub struct Request {
     pub received_at: UnixMs,
     /// Its user agent.
     pub user_agent: Option<&'static str>,
+    /// Where it comes from.
+    pub place: Place,
+    /// Its address, where the project keeps addresses.
+    pub address: Option<IpAddr>,
     /// Whether a browser sends it.
     pub from_browser: bool,
     pub(super) items: Vec<Item>,
@@ -58,7 +65,7 @@ impl Request {
             Form::Envelope => json!({
                 "sent_at": received_at.0 + self.skew_ms,
                 "sdk": "tallymark-web/0.1.0",
-                "context": { "screen": [1920, 1080], "language": "en-GB", "timezone": "Europe/Berlin" },
+                "context": { "screen": [1920, 1080], "language": "en-GB" },
                 "events": events,
             }),
             Form::Array => Value::Array(events),
@@ -87,8 +94,8 @@ impl Request {
             received: u32::try_from(self.items.len()).expect("an envelope is small"),
             from_browser: self.from_browser,
             user_agent: self.user_agent.map(str::to_owned),
-            place: Place::default(),
-            address: None,
+            place: self.place.clone(),
+            address: self.address,
             context: decoded.context,
             rejected: decoded.rejected,
             events: decoded.events,
@@ -98,7 +105,7 @@ impl Request {
 
 /// Sends all that `sender` did.
 pub(super) fn requests(shape: &Shape, dice: &mut Dice, project: usize, sender: Sender) -> Vec<Request> {
-    let Sender { device, from_browser, skew_ms, mut facts, bad } = sender;
+    let Sender { device, spot, from_browser, skew_ms, mut facts, bad } = sender;
     facts.sort_by_key(|fact| fact.at_ms);
     if dice.percent(30) {
         dice.shuffle(&mut facts); // sessions mixed, the end before the beginning
@@ -130,6 +137,8 @@ pub(super) fn requests(shape: &Shape, dice: &mut Dice, project: usize, sender: S
             envelope_id: dice.v7(received_at.0),
             received_at,
             user_agent: device.user_agent,
+            place: place(spot),
+            address: spot.address().filter(|_| super::keeps_addresses(project)),
             from_browser,
             items: part,
             skew_ms,
@@ -141,6 +150,11 @@ pub(super) fn requests(shape: &Shape, dice: &mut Dice, project: usize, sender: S
         requests.push(request);
     }
     requests
+}
+
+fn place(spot: &Spot) -> Place {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    Place { country: text(spot.country), region: text(spot.region), city: text(spot.city) }
 }
 
 /// The same body sent once more, because its answer was lost.

@@ -16,7 +16,7 @@ pub(crate) fn world_of_now(seed: u64) -> World {
     let now_ms = jiff::Timestamp::now().as_millisecond();
     World::generate(
         seed,
-        &Shape { now_ms, projects: 1, visitors: 40, wrong_clocks: false, ..Shape::default() },
+        &Shape { now_ms, projects: 1, visitors: 40, wrong_clocks: false, located: false, ..Shape::default() },
     )
 }
 
