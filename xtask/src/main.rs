@@ -11,6 +11,7 @@ use crate::children::Interrupted;
 
 mod bench;
 mod children;
+mod fuzz;
 mod product;
 mod run;
 mod scratch;
@@ -39,6 +40,7 @@ To change it:
                        cargo xtask test redelivered
                        cargo xtask test -p tallymark-queue --test contract -- --nocapture
   bench [NAME]       Measure; without NAME, list what can be measured
+  fuzz [TARGET]      Feed the parsers of what strangers send with what a machine makes up; --seconds N in all
   build-tracker      Build the tracker into npm/dist/: the files that a server serves, and the npm package
   size               Show what the tracker costs a page, and fail past the budget
   setup              Install what building needs and the machine lacks
@@ -76,6 +78,7 @@ fn dispatch(arguments: &[&str]) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ["bench", name] => bench::bench(name),
+        ["fuzz", wish @ ..] => fuzz::fuzz(wish),
         ["build-tracker"] => tracker::build().map(|()| ExitCode::SUCCESS),
         ["size"] => size::show(),
         ["setup"] => setup::tracker().map(|()| ExitCode::SUCCESS),
