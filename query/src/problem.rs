@@ -3,7 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tallymark_store::{ReadError, StoreError};
+use tallymark_store::{ReadError, SettingError, StoreError};
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -11,6 +11,7 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     hint: Option<String>,
+    allow: &'static str,
 }
 
 /// What kind of problem: its last part of `type`, its status and its title.
@@ -30,6 +31,9 @@ pub(crate) enum Kind {
     Token,
     Project,
     NoProject,
+    Role,
+    Setting,
+    NotFound,
     Method,
     Unavailable,
     Internal,
@@ -43,7 +47,7 @@ impl Kind {
         const BAD: StatusCode = StatusCode::BAD_REQUEST;
         const TOO_MUCH: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
         match self {
-            Self::Body => (BAD, "body", "The body is no query"),
+            Self::Body => (BAD, "body", "The body cannot be used"),
             Self::Metric => (BAD, "metric", "Unknown or repeated metric"),
             Self::Dimension => (BAD, "dimension", "Unknown or repeated dimension"),
             Self::Filter => (BAD, "filter", "A filter cannot be used"),
@@ -57,7 +61,10 @@ impl Kind {
             Self::Token => (StatusCode::UNAUTHORIZED, "token", "No valid token"),
             Self::Project => (StatusCode::FORBIDDEN, "project", "The token does not read this project"),
             Self::NoProject => (StatusCode::NOT_FOUND, "no-project", "No such project"),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "The method is POST"),
+            Self::Role => (StatusCode::FORBIDDEN, "role", "The token only reads"),
+            Self::Setting => (BAD, "setting", "A setting cannot be so"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "It is not there"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "Not a method of this path"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store is away"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is broken here"),
         }
@@ -66,7 +73,6 @@ impl Kind {
     const fn header(self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Token => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
             Self::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECS))),
             _ => None,
         }
@@ -75,7 +81,13 @@ impl Kind {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None }
+        Self { kind, detail: detail.into(), hint: None, allow: "" }
+    }
+
+    /// Names the methods that the path has.
+    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = methods;
+        self
     }
 
     /// Adds what to do about it.
@@ -116,12 +128,25 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = self.kind.header() {
             response.headers_mut().insert(name, value);
         }
+        if !self.allow.is_empty() {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(self.allow));
+        }
         response
+    }
+}
+
+impl From<SettingError> for Problem {
+    fn from(error: SettingError) -> Self {
+        Self::new(Kind::Setting, error.to_string())
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        let error = match error {
+            StoreError::Setting(error) => return error.into(),
+            error => error,
+        };
         match &error {
             StoreError::UnknownProject(id) => no_project(*id),
             StoreError::Conflict(_) | StoreError::Unavailable(_) => {

@@ -15,10 +15,11 @@ use tallymark_store::Store;
 
 use crate::answer::{Answer, answer};
 use crate::auth;
+use crate::manage::{self, Management};
 use crate::problem::{Kind, Problem, no_project};
 use crate::request::Query;
 
-/// A query's body: room for filters with a thousand pages.
+/// A body: room for filters with a thousand pages.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What the endpoints need. Cheap to clone.
@@ -28,6 +29,8 @@ pub struct QueryApi {
     pub store: Store,
     /// What time it is: relative date ranges end with it.
     pub now: Arc<dyn Fn() -> UnixMs + Send + Sync>,
+    /// What changes of settings need beside the store.
+    pub management: Arc<dyn Management>,
 }
 
 impl fmt::Debug for QueryApi {
@@ -36,10 +39,11 @@ impl fmt::Debug for QueryApi {
     }
 }
 
-/// The routes of the read API, under `/api/v1/`.
+/// The routes of the read API and of the management API, under `/api/v1/`.
 pub fn router(api: QueryApi) -> Router {
     Router::new()
         .route("/api/v1/query", post(query).fallback(wrong_method))
+        .merge(manage::router())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }
@@ -66,7 +70,7 @@ async fn query(
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(Kind::Method, "a query is sent with POST, as JSON").hint(
+    Problem::new(Kind::Method, "a query is sent with POST, as JSON").allow("POST").hint(
         "curl -X POST -H 'Authorization: Bearer sk_…' -d '{\"project\": \"1\", \"metrics\": [\"visitors\"], \
          \"date_range\": \"7d\"}' https://HOST/api/v1/query",
     )

@@ -1,64 +1,30 @@
-//! The endpoint, over HTTP and on both stores.
+//! The endpoints, over HTTP and on both stores.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "http/api.rs"]
+mod api;
+#[path = "http/manage.rs"]
+mod manage;
 #[path = "../../store/tests/support/mod.rs"]
 mod support;
 
-use std::sync::Arc;
-
+use api::{Api, NOW, Response};
 use serde_json::{Value, json};
 use support::{Event, On, commit, ms, pageview, project, with_store};
-use tallymark_query::{QueryApi, router};
-use tallymark_store::{ApiToken, Store};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tallymark_store::{ApiToken, Role, Store};
 use uuid::Uuid;
 
-const NOW: &str = "2026-03-30T09:30:00Z";
-
-/// A server of the API on a port of its own, for as long as it lives.
-struct Server {
-    address: std::net::SocketAddr,
-    _task: JoinSet<()>,
-}
-
-struct Response {
-    status: u16,
-    head: String,
-    body: Value,
-}
+/// A server that is asked queries.
+struct Server(Api);
 
 impl Server {
     async fn start(store: &Store) -> Self {
-        let now = ms(NOW);
-        let app = router(QueryApi { store: store.clone(), now: Arc::new(move || now) });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut task = JoinSet::new();
-        task.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { address, _task: task }
+        Self(Api::start(store).await)
     }
 
     async fn send(&self, method: &str, authorization: Option<&str>, body: &str) -> Response {
-        let authorization =
-            authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
-        let request = format!(
-            "{method} /api/v1/query HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\
-             {authorization}\r\n{body}",
-            body.len()
-        );
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        Response {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_ascii_lowercase(),
-            body: serde_json::from_str(body).unwrap_or(Value::Null),
-        }
+        self.0.send(method, "/api/v1/query", authorization, body).await
     }
 
     async fn ask(&self, body: Value) -> Response {
@@ -76,6 +42,7 @@ async fn token(store: &Store, id: u128, project_id: Option<i32>, secret: &str) {
     let token = ApiToken {
         id: Uuid::from_u128(id),
         project_id,
+        role: Role::Read,
         name: secret.to_owned(),
         created_at: ms(NOW),
         revoked_at: None,

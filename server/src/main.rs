@@ -54,6 +54,10 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         Command::Process => roles::process(options).await,
         Command::Migrate => admin::migrate(options).await,
         Command::Project(command) => admin::project(options, command).await,
+        Command::WriteKey(command) => admin::write_key(options, command).await,
+        Command::EventSource(command) => admin::event_source(options, command).await,
+        Command::Shield(command) => admin::shield(options, command).await,
+        Command::Property(command) => admin::property(options, command).await,
         Command::Token(command) => admin::token(options, command).await,
     }
 }

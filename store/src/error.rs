@@ -1,5 +1,7 @@
 //! What can go wrong with a store, by what the caller can do about it.
 
+use crate::projects::SettingError;
+
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -28,6 +30,9 @@ pub enum StoreError {
     /// Events of a project that the store does not know.
     #[error("there is no project {0}")]
     UnknownProject(i32),
+    /// What somebody wants set cannot be so.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The address of a store is none that we can open.
     #[error("{0}")]
     Address(String),

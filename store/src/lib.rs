@@ -35,10 +35,13 @@ pub use batch::{Batch, EnvelopeRow};
 pub use commit::{ChangedSession, Claimed, Deltas, FreshEvents, Tx, deltas};
 pub use compact::Compacted;
 pub use error::StoreError;
-pub use projects::{NewProject, Project, WriteKeyRow};
+pub use projects::{
+    ChangedProject, DeclaredProperty, EventSource, NewProject, PROJECT_SETTINGS, Project, ProjectChange,
+    PropertyKind, SettingError, ShieldRow, WriteKeyRow, check_name, check_shield,
+};
 pub use read::{Filter, GROUPS_MAX, Group, Measure, Operator, Plan, ReadError, Reading, Route, Source};
 pub use recount::{RollupCounts, Rollups};
-pub use tokens::ApiToken;
+pub use tokens::{ApiToken, Role};
 
 /// A store, wherever it is. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -8,6 +8,6 @@ mod store;
 
 pub(crate) use self::places::open_places;
 pub(crate) use self::queue::{open_queue, open_redis};
-pub(crate) use self::registry::{open_registry, settings};
+pub(crate) use self::registry::open_registry;
 pub(crate) use self::shared::{open_salts, open_tokens, registry_redis};
 pub(crate) use self::store::{open_store, reach_store};

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tallymark_protocol::settings::ProjectSettings;
 use tallymark_registry::{LocalRegistry, RedisRegistry, Registry};
-use tallymark_store::{Store, WriteKeyRow};
+use tallymark_store::Store;
 
 use super::registry_redis;
 use crate::config::Options;
@@ -23,11 +22,6 @@ pub(crate) fn open_registry(options: &Options, store: Option<&Store>) -> anyhow:
 fn local_registry(store: Store, kept_in: PathBuf) -> LocalRegistry {
     LocalRegistry::new(Some(kept_in), move |write_key: String| {
         let store = store.clone();
-        async move { Ok(store.write_key(&write_key).await?.map(|row| settings(&row))) }
+        async move { Ok(store.write_key(&write_key).await?) }
     })
-}
-
-/// What collectors need to know of a project.
-pub(crate) fn settings(row: &WriteKeyRow) -> ProjectSettings {
-    ProjectSettings::new(row.project_id, row.version)
 }

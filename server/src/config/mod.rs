@@ -1,5 +1,6 @@
 //! Configuration: flags over environment over files over defaults, read and checked once.
 
+mod admin;
 mod files;
 mod options;
 
@@ -8,7 +9,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use options::{Command, LogFormat, Options, ProjectCommand, RoleOptions, Settings, TokenCommand};
+pub(crate) use admin::{
+    EventSourceCommand, EventSourceName, ProjectCommand, ProjectOptions, PropertyCommand, ShieldCommand,
+    TokenCommand, ValueKind, WriteKeyCommand,
+};
+pub(crate) use options::{Command, LogFormat, Options, RoleOptions, Settings};
 
 /// Reads the configuration of this process. The error says by itself what to change; `--help` is one too.
 pub(crate) fn read() -> Result<Settings, clap::Error> {

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::admin::{
+    EventSourceCommand, ProjectCommand, PropertyCommand, ShieldCommand, TokenCommand, WriteKeyCommand,
+};
+
 /// Counts what people do on websites, and can prove it.
 ///
 /// `tallymark serve` runs everything in one process and needs nothing beside it. To spread the work, run any number
@@ -41,7 +45,7 @@ impl From<Arguments> for Settings {
 }
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Read options from this file [default: tallymark.toml, if it is there]
     #[arg(long, global = true, env = "TALLYMARK_CONFIG", value_name = "FILE")]
@@ -144,10 +148,22 @@ pub(crate) enum Command {
     Process,
     /// Bring the database's schema up to this version's
     Migrate,
-    /// Create and list projects
+    /// Create, list and change projects
     #[command(subcommand)]
     Project(ProjectCommand),
-    /// Create, list and revoke read tokens
+    /// Create, list and revoke the keys that stand in a project's pages
+    #[command(subcommand)]
+    WriteKey(WriteKeyCommand),
+    /// Switch the events of an app on or off
+    #[command(subcommand)]
+    EventSource(EventSourceCommand),
+    /// Keep addresses, hosts, paths and user agents out of the numbers
+    #[command(subcommand)]
+    Shield(ShieldCommand),
+    /// Declare properties of events, so that rollups hold them
+    #[command(subcommand)]
+    Property(PropertyCommand),
+    /// Create, list and revoke the secret tokens that read and manage
     #[command(subcommand)]
     Token(TokenCommand),
 }
@@ -160,51 +176,3 @@ pub(crate) struct RoleOptions {
     pub(crate) demo: bool,
 }
 
-/// What to do with projects. Works whether or not a server runs on the same database.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProjectCommand {
-    /// Create a project, with a write key for its pages and a read token for you
-    Create {
-        /// What people call it
-        name: String,
-        /// The zone in which its hours and days are counted, like Europe/Berlin
-        #[arg(long, value_name = "ZONE", default_value = "UTC")]
-        timezone: String,
-        /// Print one JSON object: id, name, write_key, token
-        #[arg(long)]
-        json: bool,
-    },
-    /// List projects
-    List {
-        /// Print a JSON array
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// What to do with read tokens.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Create a token; its secret is printed once and kept nowhere
-    Create {
-        /// What it is for
-        name: String,
-        /// The project that it may read [default: every project]
-        #[arg(long, value_name = "ID")]
-        project: Option<i32>,
-        /// Print one JSON object: id, name, project, token
-        #[arg(long)]
-        json: bool,
-    },
-    /// List tokens, without their secrets
-    List {
-        /// Print a JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// Revoke a token
-    Revoke {
-        /// The token's id, from `token list`
-        id: uuid::Uuid,
-    },
-}

@@ -11,7 +11,7 @@ use tallymark_queue::Queue;
 use tallymark_store::Store;
 
 use crate::admin::{CreatedProject, create_project};
-use crate::config::{Options, RoleOptions};
+use crate::config::{Options, ProjectOptions, RoleOptions};
 use crate::roles::publish_projects;
 use crate::{clock, data_dir};
 
@@ -32,7 +32,7 @@ pub(crate) async fn prepare(
     if let Some(known) = known(&path, store).await? {
         return Ok(Some(known));
     }
-    let created = create_project(store, "Demo shop", "UTC").await?;
+    let created = create_project(store, "Demo shop", &ProjectOptions::default()).await?;
     if options.redis_url.is_some() {
         publish_projects(options, store).await?;
     }

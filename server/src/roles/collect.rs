@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
-use tallymark_query::QueryApi;
 
 use super::http;
+use crate::admin::api;
 use crate::backends::{open_places, open_queue, open_registry, open_salts, open_tokens, reach_store};
 use crate::config::{Options, RoleOptions};
 use crate::probes::{self, Metrics, Probed};
-use crate::{clock, demo, lifecycle, web};
+use crate::{demo, lifecycle, web};
 
 /// Runs a collector until a signal.
 pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         .merge(probes::router(probed))
         .merge(web::router(demo.as_ref()));
     if let Some(store) = &store {
-        app = app.merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }));
+        app = app.merge(tallymark_query::router(api(&options, store)));
     }
     web::announce(&public_url, demo.as_ref());
     http::answer(listener, app, shutdown).await?;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use tallymark_protocol::settings::ProjectSettings;
 use tallymark_registry::{Published, RedisRegistry, Version};
 use tallymark_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::backends::settings;
 use crate::config::Options;
 
 /// How often the store is asked whether a project changed.
@@ -93,9 +91,7 @@ impl Publisher {
     async fn publish(&self) -> anyhow::Result<()> {
         // The version first: a change in between is published under the older one, and then once more.
         let version = self.version().await?;
-        let keys = self.store.write_keys().await?;
-        let projects: Vec<(String, ProjectSettings)> =
-            keys.iter().map(|row| (row.key.clone(), settings(row))).collect();
+        let projects = self.store.write_keys().await?;
         if let Published::Outdated { current } = self.registry.publish(&projects, &version).await? {
             tracing::warn!(
                 version = version.number,

@@ -1,13 +1,13 @@
 //! `tallymark query`: the read API alone.
 
 use axum::Router;
-use tallymark_query::QueryApi;
 
 use super::http;
+use crate::admin::api;
 use crate::backends::reach_store;
 use crate::config::Options;
+use crate::lifecycle;
 use crate::probes::{self, Metrics, Probed};
-use crate::{clock, lifecycle};
 
 /// Answers queries until a signal.
 pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
@@ -22,9 +22,8 @@ pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
         shutdown: shutdown.clone(),
         metrics: Metrics::start()?,
     };
-    let app = Router::new()
-        .merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }))
-        .merge(probes::router(probed));
+    let app =
+        Router::new().merge(tallymark_query::router(api(&options, &store))).merge(probes::router(probed));
     println!("Queries: POST {}/api/v1/query", http::public_url(&options, address));
     http::answer(listener, app, shutdown).await?;
     store.close().await;

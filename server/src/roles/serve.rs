@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
-use tallymark_query::QueryApi;
 
 use super::http;
 use super::processing::Processing;
+use crate::admin::api;
 use crate::backends::{open_places, open_queue, open_registry, open_salts, open_store, open_tokens};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
 use crate::probes::{self, Metrics, Probed};
-use crate::{clock, demo, lifecycle, web};
+use crate::{demo, lifecycle, web};
 
 /// Runs everything until a signal.
 pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     };
     let app = Router::new()
         .merge(router(collector.clone()))
-        .merge(tallymark_query::router(QueryApi { store: store.clone(), now: clock::asked() }))
+        .merge(tallymark_query::router(api(&options, &store)))
         .merge(probes::router(probed))
         .merge(web::router(demo.as_ref()));
     web::announce(&public_url, demo.as_ref());

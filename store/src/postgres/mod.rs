@@ -8,13 +8,14 @@ mod visits;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
 
 pub(crate) use commit::CommitTx;
 pub(crate) use compact::CompactTx;
 
 use crate::StoreError;
+use crate::projects::Hold;
 
 /// Connections that write: the commits of a processor, the compactor, the command line.
 const WRITERS_MAX: u32 = 6;
@@ -62,6 +63,24 @@ impl PgStore {
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         Ok(MIGRATIONS.run(&self.writers).await?)
+    }
+
+    /// Begins a change of a project. Where commits count by what changes, it waits for those of the project that are
+    /// under way, and those to come wait for it.
+    pub(crate) async fn begin_change(
+        &self,
+        project_id: i32,
+        hold: Hold,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut tx = self.writers.begin().await?;
+        if hold == Hold::Counting {
+            sqlx::query("select pg_advisory_xact_lock($1, $2)")
+                .bind(Lock::Rules as i32)
+                .bind(project_id)
+                .execute(&mut *tx)
+                .await?;
+        }
+        Ok(tx)
     }
 
     pub(crate) fn read(&self) -> &PgPool {
