@@ -36,6 +36,7 @@ pub async fn commit(store: &Store, batch: &Batch) -> Result<Committed, StoreErro
     tx.merge_identities(&fresh).await?; // visitor → person
     let deltas = deltas(&mut tx, &fresh, &changed)?;
     tx.append_deltas(&deltas).await?; // rollups, outcomes
+    tx.log_commit(&claimed, &fresh).await?; // for operators
     tx.commit().await?;
 
     let mut committed = Committed { envelopes: claimed.len(), ..Committed::default() };

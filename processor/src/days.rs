@@ -1,4 +1,4 @@
-//! Keeps the days to come ready for inserts.
+//! What is done each hour: the days to come are made ready for inserts, and old lines of the commits' log go.
 
 use std::time::Duration;
 
@@ -14,12 +14,16 @@ const RETRY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(store: Store, now: Now, shutdown: CancellationToken) {
     loop {
-        let wait = match store.ensure_days(now(), &[]).await {
+        let prepared = async {
+            store.ensure_days(now(), &[]).await?;
+            store.prune_commit_log(now()).await
+        };
+        let wait = match prepared.await {
             Ok(()) => INTERVAL,
             Err(error) => {
                 tracing::warn!(
                     error = with_causes(&error),
-                    "could not make the coming days' partitions; trying again"
+                    "could not make the coming days' partitions and clear the log of commits; trying again"
                 );
                 RETRY
             }

@@ -48,6 +48,21 @@ impl StoreError {
         matches!(self, Self::Conflict(_))
     }
 
+    /// Whether nobody answered, or only to say that it is starting or stopping: what a store is that is away, and
+    /// what a wrong address or password is not.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        use sqlx::Error as E;
+        match self {
+            Self::Unavailable(E::Io(_) | E::PoolTimedOut) => true,
+            // cannot_connect_now, admin_shutdown, crash_shutdown
+            Self::Unavailable(E::Database(error)) => {
+                error.code().is_some_and(|code| ["57P03", "57P01", "57P02"].contains(&&*code))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same call fails each time, because of what it was given.
     #[must_use]
     pub fn is_final(&self) -> bool {

@@ -18,8 +18,10 @@ mod address;
 mod batch;
 mod columns;
 mod commit;
+mod commit_log;
 mod compact;
 mod error;
+mod facts;
 mod maintain;
 pub mod model;
 mod postgres;
@@ -33,8 +35,10 @@ mod tokens;
 pub use address::Kind;
 pub use batch::{Batch, EnvelopeRow};
 pub use commit::{ChangedSession, Claimed, Deltas, FreshEvents, Tx, deltas};
+pub use commit_log::CommitRow;
 pub use compact::Compacted;
 pub use error::StoreError;
+pub use facts::StoreFacts;
 pub use projects::{
     ChangedProject, DeclaredProperty, EventSource, NewProject, PROJECT_SETTINGS, Project, ProjectChange,
     PropertyKind, SettingError, ShieldRow, WriteKeyRow, check_name, check_shield,

@@ -8,17 +8,20 @@ mod deltas;
 mod envelopes;
 mod events;
 mod identities;
+mod log;
 mod sessions;
 mod tabs;
 mod visits;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::batch::EnvelopeRow;
+use crate::commit_log::CommitRow;
 use crate::model::{
     EnrichedEvent, EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, VisitorHasher,
     ZoneBuckets,
@@ -33,6 +36,7 @@ pub(crate) use visits::MovedSession;
 
 /// One transaction of a commit. Dropped without [`commit`](Self::commit), nothing of it happened.
 pub struct Tx {
+    began: Instant,
     statements: Box<dyn Statements>,
     rules: HashMap<i32, ProjectRules>,
 }
@@ -105,6 +109,8 @@ pub(crate) trait Statements: Send {
     async fn keep_earliest(&mut self, identifications: &[Identification]) -> Result<(), StoreError>;
     /// Appends what each project's rollups gain.
     async fn append_deltas(&mut self, deltas: &[(i32, Vec<u8>)]) -> Result<(), StoreError>;
+    /// Writes down what this commit does; when it is done is the database's to say.
+    async fn log_commit(&mut self, done: &CommitRow) -> Result<(), StoreError>;
     /// Makes it all so.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
@@ -119,7 +125,7 @@ impl Store {
             Backend::Postgres(store) => Box::new(postgres::CommitTx::begin(store).await?),
             Backend::Sqlite(store) => Box::new(sqlite::CommitTx::begin(store).await?),
         };
-        Ok(Tx { statements, rules: HashMap::new() })
+        Ok(Tx { began: Instant::now(), statements, rules: HashMap::new() })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::StoreError;
 use crate::batch::EnvelopeRow;
 use crate::columns::{Day, Ms};
 use crate::commit::{MovedSession, Statements, StoredRules};
+use crate::commit_log::CommitRow;
 use crate::model::{EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, parse_zone};
 use crate::rows::{self, RulesRow};
 
@@ -324,6 +325,21 @@ impl Statements for CommitTx {
         )
         .bind(deltas.iter().map(|(project_id, _)| *project_id).collect::<Vec<_>>())
         .bind(deltas.iter().map(|(_, payload)| payload.as_slice()).collect::<Vec<_>>())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn log_commit(&mut self, done: &CommitRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into commit_log (committed_at, took_ms, envelopes, accepted, duplicates, discarded)
+             values (clock_timestamp(), $1, $2, $3, $4, $5)",
+        )
+        .bind(done.took_ms)
+        .bind(done.envelopes)
+        .bind(done.accepted)
+        .bind(done.duplicates)
+        .bind(done.discarded)
         .execute(&mut *self.tx)
         .await?;
         Ok(())

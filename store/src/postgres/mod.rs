@@ -51,6 +51,11 @@ pub(crate) struct PgStore {
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
+/// How many migrations this version knows.
+pub(crate) fn migrations() -> usize {
+    MIGRATIONS.iter().count()
+}
+
 impl PgStore {
     pub(crate) fn open(address: &str) -> Result<Self, StoreError> {
         let options: PgConnectOptions =

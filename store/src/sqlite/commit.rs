@@ -10,6 +10,7 @@ use crate::StoreError;
 use crate::batch::EnvelopeRow;
 use crate::columns::{Day, Ms};
 use crate::commit::{MovedSession, Statements, StoredRules};
+use crate::commit_log::CommitRow;
 use crate::model::{EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, parse_zone};
 use crate::rows::{self, RulesRow};
 
@@ -281,6 +282,21 @@ impl Statements for CommitTx {
 
     async fn append_deltas(&mut self, deltas: &[(i32, Vec<u8>)]) -> Result<(), StoreError> {
         DELTAS.execute(&mut self.tx, deltas, |query, row| query.bind(row.0).bind(row.1.as_slice())).await
+    }
+
+    async fn log_commit(&mut self, done: &CommitRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into commit_log (committed_at, took_ms, envelopes, accepted, duplicates, discarded)
+             values (cast(unixepoch('subsec') * 1000 as integer), $1, $2, $3, $4, $5)",
+        )
+        .bind(done.took_ms)
+        .bind(done.envelopes)
+        .bind(done.accepted)
+        .bind(done.duplicates)
+        .bind(done.discarded)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

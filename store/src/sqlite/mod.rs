@@ -33,6 +33,11 @@ pub(crate) struct SqliteStore {
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
+/// How many migrations this version knows.
+pub(crate) fn migrations() -> usize {
+    MIGRATIONS.iter().count()
+}
+
 impl SqliteStore {
     pub(crate) async fn open(address: &str) -> Result<Self, StoreError> {
         let options: SqliteConnectOptions =

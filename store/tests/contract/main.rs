@@ -8,4 +8,6 @@ mod counting;
 mod ledger;
 mod schema;
 mod sessions;
+mod settings;
 mod traffic;
+mod visits;
