@@ -11,6 +11,7 @@ mod data_dir;
 mod demo;
 mod lifecycle;
 mod log;
+mod operate;
 mod probes;
 mod roles;
 mod secrets;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let Settings { options, command } = settings;
+    let Settings { options, command, in_force } = settings;
     match command {
         Command::Serve(role) => roles::serve(options, role).await,
         Command::Collect(role) => roles::collect(options, role).await,
@@ -59,5 +60,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         Command::Shield(command) => admin::shield(options, command).await,
         Command::Property(command) => admin::property(options, command).await,
         Command::Token(command) => admin::token(options, command).await,
+        Command::Status { json } => operate::status(options, json).await,
+        Command::Doctor { json } => operate::doctor(options, json).await,
+        Command::Config { json } => operate::config(&in_force, json),
+        Command::DeadLetter(command) => operate::dead_letter(options, command).await,
     }
 }

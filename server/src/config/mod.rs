@@ -4,16 +4,21 @@ mod admin;
 mod files;
 mod options;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
+use serde::Serialize;
 
 pub(crate) use admin::{
     EventSourceCommand, EventSourceName, ProjectCommand, ProjectOptions, PropertyCommand, ShieldCommand,
     TokenCommand, ValueKind, WriteKeyCommand,
 };
-pub(crate) use options::{Command, LogFormat, Options, RoleOptions, Settings};
+pub(crate) use options::{
+    Command, DeadLetterCommand, LogFormat, Options, RedisDurability, RoleOptions, Settings,
+};
 
 /// Reads the configuration of this process. The error says by itself what to change; `--help` is one too.
 pub(crate) fn read() -> Result<Settings, clap::Error> {
@@ -42,21 +47,56 @@ fn parse(
     let config_file = named.unwrap_or_else(|| directory.join("tallymark.toml"));
     let known: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
     let file = files::toml(&config_file, &known).map_err(|detail| refuse(&mut command, detail))?;
-    for id in known {
+    let mut below = HashMap::new();
+    for id in known.iter().cloned() {
         let own = format!("TALLYMARK_{}", id.to_uppercase());
         let fallback = FALLBACKS.iter().find(|(name, _)| *name == id).map(|(_, variable)| *variable);
-        let value = dotenv
-            .get(&own)
-            .cloned()
-            .or_else(|| fallback.and_then(&environment))
-            .or_else(|| fallback.and_then(|variable| dotenv.get(variable).cloned()))
-            .or_else(|| file.get(&id).cloned());
-        if let Some(value) = value {
+        let in_dotenv = |name: &str| Some((dotenv.get(name)?.clone(), format!(".env, {name}")));
+        let found = in_dotenv(&own)
+            .or_else(|| fallback.and_then(|variable| Some((environment(variable)?, variable.to_owned()))))
+            .or_else(|| fallback.and_then(in_dotenv))
+            .or_else(|| Some((file.get(&id)?.clone(), config_file.display().to_string())));
+        if let Some((value, from)) = found {
+            below.insert(id.clone(), from);
             command = command.mut_arg(id, |argument| argument.default_value(value));
         }
     }
     let matches = command.try_get_matches_from_mut(arguments)?;
-    options::Arguments::from_arg_matches(&matches).map(Into::into).map_err(|error| error.format(&mut command))
+    let arguments =
+        options::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok(Settings { in_force: in_force(&matches, &known, &below), ..arguments.into() })
+}
+
+/// An option's value and where it comes from, for people.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct InForce {
+    pub(crate) option: String,
+    /// `None`: not set. Passwords in URLs are masked.
+    pub(crate) value: Option<String>,
+    pub(crate) from: String,
+}
+
+/// Every option as it is in force. `below` says where those come from that neither flag nor environment gave.
+fn in_force(matches: &clap::ArgMatches, known: &[String], below: &HashMap<String, String>) -> Vec<InForce> {
+    let options = known.iter().filter(|id| matches.try_contains_id(id).is_ok()).map(|id| {
+        let texts = matches.get_raw(id).map(|values| values.map(|value| masked(&value.to_string_lossy())));
+        let from = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => "flag".to_owned(),
+            Some(ValueSource::EnvVariable) => format!("TALLYMARK_{}", id.to_uppercase()),
+            _ => below.get(id).cloned().unwrap_or_else(|| "default".to_owned()),
+        };
+        let value = texts.map(|texts| texts.collect::<Vec<_>>().join(","));
+        InForce { option: format!("--{}", id.replace('_', "-")), value, from }
+    });
+    options.collect()
+}
+
+/// A URL's password is nobody's to read in a terminal.
+fn masked(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return value.to_owned() };
+    let user = login.split_once(':').map_or(login, |(user, _)| user);
+    format!("{scheme}://{user}:***@{host}")
 }
 
 /// The file that `--config` or `TALLYMARK_CONFIG` names: it must be known before the rest is read.
@@ -117,6 +157,22 @@ mod tests {
         let directory = folder.path();
         let settings = read_in(directory, &["serve"], &[("REDIS_URL", "redis://there")]).unwrap();
         assert_eq!(settings.options.redis_url.as_deref(), Some("redis://there"));
+    }
+
+    #[test]
+    fn options_in_force_say_where_they_come_from_and_keep_passwords_to_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tallymark.toml"), "batch-max = 7\n").unwrap();
+        let arguments = ["--redis-url", "redis://me:secret@there:1", "config"];
+        let settings = read_in(folder.path(), &arguments, &[("DATABASE_URL", "postgres://u:p@h/d")]).unwrap();
+        let shown = |option: &str| {
+            let found = settings.in_force.iter().find(|in_force| in_force.option == option).unwrap();
+            (found.value.clone().unwrap_or_default(), found.from.clone())
+        };
+        assert_eq!(shown("--redis-url"), ("redis://me:***@there:1".into(), "flag".into()));
+        assert_eq!(shown("--database-url"), ("postgres://u:***@h/d".into(), "DATABASE_URL".into()));
+        assert!(shown("--batch-max").1.ends_with("tallymark.toml"));
+        assert_eq!(shown("--linger-ms"), ("500".into(), "default".into()));
     }
 
     #[test]

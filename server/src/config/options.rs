@@ -31,6 +31,8 @@ pub(super) struct Arguments {
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) command: Command,
+    /// The options as texts, for `tallymark config`.
+    pub(crate) in_force: Vec<super::InForce>,
 }
 
 impl From<Arguments> for Settings {
@@ -40,7 +42,7 @@ impl From<Arguments> for Settings {
         for text in [&mut options.redis_url, &mut options.database_url, &mut options.public_url] {
             *text = text.take().filter(|text| !text.is_empty());
         }
-        Self { options, command: arguments.command }
+        Self { options, command: arguments.command, in_force: Vec::new() }
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "TALLYMARK_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
 
-    /// Where the embedded queue and database live; one server owns it
+    /// Where the embedded queue and database live, and what waits for a Redis that is away; one server owns it
     #[arg(
         long,
         global = true,
@@ -74,11 +76,17 @@ pub(crate) struct Options {
     )]
     pub(crate) data_dir: PathBuf,
 
+    /// Proxies whose word on a client's address and country is taken: addresses, networks, `loopback`, `private`, with
+    /// commas between them [default: none]
+    #[arg(long, global = true, env = "TALLYMARK_TRUSTED_PROXY", value_name = "PROXIES")]
+    pub(crate) trusted_proxy: Vec<String>,
+
     /// Places of addresses: a MaxMind-format file (.mmdb), read again when it changes
     #[arg(long, global = true, env = "TALLYMARK_GEOIP_FILE", value_name = "FILE")]
     pub(crate) geoip_file: Option<PathBuf>,
 
-    /// Queue in Redis 7+ instead of the embedded queue: `redis://[user:password@]host[:port][/db]`
+    /// Queue in Redis 7+ instead of the embedded queue: `redis://[user:password@]host[:port][/db]`; `rediss://` for
+    /// TLS
     #[arg(long, global = true, env = "TALLYMARK_REDIS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
 
@@ -91,6 +99,37 @@ pub(crate) struct Options {
         default_value = "tallymark:"
     )]
     pub(crate) redis_prefix: String,
+
+    /// A file that holds the password of Redis, which goes over the one in the URL; read at every connect, so that a new
+    /// password needs no restart
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) redis_password_file: Option<PathBuf>,
+
+    /// Certificates (PEM) of who vouches for a Redis at `rediss://…` [default: the public authorities]
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_CA_FILE", value_name = "FILE")]
+    pub(crate) redis_ca_file: Option<PathBuf>,
+
+    /// Streams that the queue in Redis is spread over; their number only grows
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_PARTITIONS", value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(tallymark_queue::PARTITIONS_MAX)))]
+    pub(crate) redis_partitions: u16,
+
+    /// Bytes of envelopes that may wait in the queue before collectors answer 503 [default: 1 GiB]
+    #[arg(long, global = true, env = "TALLYMARK_BACKLOG_BYTES_MAX", value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1_048_576..))]
+    pub(crate) backlog_bytes_max: Option<u64>,
+
+    /// Bytes of envelopes that may wait on this machine's disk while Redis is away; then collectors answer 503
+    /// [default: 1 GiB]
+    #[arg(long, global = true, env = "TALLYMARK_SPOOL_BYTES_MAX", value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1_048_576..))]
+    pub(crate) spool_bytes_max: Option<u64>,
+
+    /// How long a delivered entry may stay uncommitted before another processor takes it over, in seconds; longer than any
+    /// commit takes
+    #[arg(long, global = true, env = "TALLYMARK_RECLAIM_IDLE_SECONDS", value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) reclaim_idle_seconds: u64,
 
     /// A file of at least 32 random bytes, the same for all collectors: what they share through Redis about visitors without
     /// cookies is sealed with it
@@ -111,6 +150,11 @@ pub(crate) struct Options {
         value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) linger_ms: u64,
 
+    /// What `doctor` demands of Redis: strict (every acknowledged event survives Redis's machine: appendfsync always), or
+    /// relaxed (the last second may not)
+    #[arg(long, global = true, env = "TALLYMARK_REDIS_DURABILITY", value_enum, default_value_t = RedisDurability::Strict)]
+    pub(crate) redis_durability: RedisDurability,
+
     /// How logs are written
     #[arg(long, global = true, env = "TALLYMARK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -124,6 +168,15 @@ pub(crate) struct Options {
         default_value = "info,sqlx=warn"
     )]
     pub(crate) log_level: String,
+}
+
+/// What is demanded of Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RedisDurability {
+    /// Nothing acknowledged is lost.
+    Strict,
+    /// What Redis wrote in its last second may be.
+    Relaxed,
 }
 
 /// How logs are written.
@@ -166,6 +219,27 @@ pub(crate) enum Command {
     /// Create, list and revoke the secret tokens that read and manage
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Show what comes in, what waits, and what is amiss
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check what the promises rest on: data directory, store, queue, Redis's settings. Fails where one is not well
+    Doctor {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the options in force and where each comes from; secrets are masked
+    Config {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// List, show and replay envelopes that could not be counted
+    #[command(subcommand)]
+    DeadLetter(DeadLetterCommand),
 }
 
 /// Options of the roles that show pages.
@@ -176,3 +250,36 @@ pub(crate) struct RoleOptions {
     pub(crate) demo: bool,
 }
 
+/// What to do with envelopes that were set aside. Works on Redis, on a data directory, and beside its running server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// List them, the oldest first, with the reason of each
+    List {
+        /// How many, at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+        limit: usize,
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one with everything that is in it
+    Show {
+        /// Its id, from `dead-letter list`
+        id: String,
+        /// Print it on one line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put them back into the queue, once the cause is gone: each counts once, however often it is replayed
+    Replay {
+        /// Their ids, from `dead-letter list`
+        #[arg(value_name = "ID", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// Every one that is there now
+        #[arg(long)]
+        all: bool,
+        /// Print one JSON object: replayed
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -70,6 +70,14 @@ fn describe() {
         "tallymark_dead_letters",
         "Envelopes that were set aside: see tallymark dead-letter list"
     );
+    describe_counter!("tallymark_dead_letters_total", "Envelopes that were set aside by this process");
+    describe_counter!(
+        "tallymark_dead_letters_refused_total",
+        "Envelopes that were to be set aside and stay pending: the dead letters are at their bound"
+    );
+    describe_gauge!("tallymark_spool_entries", "Envelopes that wait on this machine's disk for Redis");
+    describe_gauge!("tallymark_spool_bytes", "Their bytes; what the bound of the spool is about");
+    describe_counter!("tallymark_spool_appends_total", "Envelopes that were spooled, Redis being away");
     describe_gauge!("tallymark_build_info", "Always 1; the version is a label");
     gauge!("tallymark_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
