@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("collector", &["queue", "registry", "protocol"]),
     ("processor", &["queue", "registry", "store", "protocol"]),
     ("query", &["store", "protocol"]),
-    ("server", &["collector", "processor", "protocol", "query", "queue", "registry", "store"]),
+    ("server", &["collector", "processor", "protocol", "query", "queue", "redis-link", "registry", "store"]),
 ];
 
 /// No part of the product.

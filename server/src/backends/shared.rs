@@ -4,23 +4,25 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tallymark_registry::{
-    LinkConfig, LocalRateTokens, LocalSalts, NoSalts, RateTokens, RedisConfig, RedisRateTokens, RedisSalts, Salts,
-    Secret,
+    LocalRateTokens, LocalSalts, NoSalts, RateTokens, RedisConfig, RedisRateTokens, RedisSalts,
+    Salts, Secret,
 };
 
+use super::redis_link;
 use crate::clock;
 use crate::config::Options;
 
 /// The Redis through which collectors share, where the configuration names one.
 pub(crate) fn registry_redis(options: &Options) -> Option<RedisConfig> {
-    let link = LinkConfig::new(options.redis_url.as_ref()?);
-    Some(RedisConfig { link, prefix: options.redis_prefix.clone() })
+    Some(RedisConfig { link: redis_link(options)?, prefix: options.redis_prefix.clone() })
 }
 
 /// Rate limits over all collectors, or of this process.
 pub(crate) fn open_tokens(options: &Options) -> anyhow::Result<Arc<dyn RateTokens>> {
     Ok(match registry_redis(options) {
-        Some(redis) => Arc::new(RedisRateTokens::new(redis).context("cannot share rate limits (--redis-url)")?),
+        Some(redis) => {
+            Arc::new(RedisRateTokens::new(redis).context("cannot share rate limits (--redis-url)")?)
+        }
         None => Arc::new(LocalRateTokens::new()),
     })
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
+use tokio_util::task::TaskTracker;
 
 use super::http;
 use super::processing::Processing;
 use crate::admin::api;
-use crate::backends::{open_places, open_queue, open_registry, open_salts, open_store, open_tokens};
+use crate::backends::{open_places, open_queue, open_registry, open_salts, open_store_when_there, open_tokens};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
 use crate::probes::{self, Metrics, Probed};
@@ -19,7 +20,7 @@ use crate::{demo, lifecycle, web};
 pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result<()> {
     let metrics = Metrics::start()?;
     let data_dir = OwnedDataDir::take(&options.data_dir)?;
-    let store = open_store(&options).await?;
+    let (store, late_schema) = open_store_when_there(&options).await?;
     let queue = open_queue(&options, Some(&data_dir)).await?;
     let registry = open_registry(&options, Some(&store))?;
     let surroundings = Surroundings {
@@ -35,6 +36,10 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;
 
+    let late = TaskTracker::new();
+    if let Some(schema) = late_schema {
+        late.spawn(shutdown.clone().run_until_cancelled_owned(schema.bring_up_to_date()));
+    }
     let processing = Processing::start(&options, &store, &queue, shutdown.clone())?;
     let demo = demo::prepare(role, &options, &store, &*queue).await?;
     let probed = Probed {
@@ -55,6 +60,8 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
 
     // What was acknowledged is in the queue; what is read from it is committed; then the files are closed.
     collector.drain().await;
+    late.close();
+    late.wait().await;
     processing.end(&*queue, &store).await?;
     tracing::info!("stopped");
     Ok(())
