@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
+use tallymark_collector::{Collector, Surroundings, SystemClock, router};
 
 use super::http;
 use crate::admin::api;
@@ -34,7 +34,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
         places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };
-    let collector = Collector::new(CollectorConfig::default(), surroundings);
+    let collector = Collector::new(http::collector_config(&options)?, surroundings);
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tallymark_collector::{ServeConfig, serve};
+use tallymark_collector::{CollectorConfig, ServeConfig, TrustedProxies, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,13 @@ pub(super) fn public_url(options: &Options, address: SocketAddr) -> String {
         None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
         None => format!("http://{address}"),
     }
+}
+
+/// How a collector works, as far as the configuration says.
+pub(super) fn collector_config(options: &Options) -> anyhow::Result<CollectorConfig> {
+    let trusted_proxies =
+        TrustedProxies::parse(&options.trusted_proxy).context("cannot trust proxies (--trusted-proxy)")?;
+    Ok(CollectorConfig { trusted_proxies, ..CollectorConfig::default() })
 }
 
 /// Answers requests until shutdown, then finishes those that have begun.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tallymark_collector::{Collector, CollectorConfig, Surroundings, SystemClock, router};
+use tallymark_collector::{Collector, Surroundings, SystemClock, router};
 use tokio_util::task::TaskTracker;
 
 use super::http;
@@ -31,7 +31,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
         places: open_places(&options).await?,
         clock: Arc::new(SystemClock),
     };
-    let collector = Collector::new(CollectorConfig::default(), surroundings);
+    let collector = Collector::new(http::collector_config(&options)?, surroundings);
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;
