@@ -112,10 +112,23 @@ impl Collector {
         if self.0.appends.is_closed() {
             return not_ready("draining".to_owned());
         }
-        let backlog = match tokio::time::timeout(CHECK_TIMEOUT, self.0.surroundings.queue.backlog()).await {
+        let queue = &self.0.surroundings.queue;
+        // While the queue is away, what counts is whether the spool takes envelopes.
+        let away = |detail: String| match queue.spool() {
+            Some(spool) => {
+                let detail =
+                    format!("{detail}; {} envelopes are spooled, {} bytes", spool.entries, spool.bytes);
+                Check { name: "queue", is_ready: spool.has_room(), detail }
+            }
+            None => not_ready(detail),
+        };
+        if queue.spool().is_some_and(|spool| spool.is_away) {
+            return away("it is away".to_owned());
+        }
+        let backlog = match tokio::time::timeout(CHECK_TIMEOUT, queue.backlog()).await {
             Ok(Ok(backlog)) => backlog,
-            Ok(Err(error)) => return not_ready(error.to_string()),
-            Err(_) => return not_ready(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
+            Ok(Err(error)) => return away(error.to_string()),
+            Err(_) => return away(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
         };
         if self.0.fullness.holds_at(backlog.bytes) {
             return not_ready(format!("full: {} envelopes wait, {} bytes", backlog.entries, backlog.bytes));

@@ -23,9 +23,9 @@ use crate::{DeadLetterId, QueueError};
 /// Bytes that go out in one write. More would make the first of them wait for the last.
 const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How old acks get before they are written down. Older would mean more redelivery after a crash, younger
-/// more writing.
-const CHECKPOINT_AGE: Duration = Duration::from_secs(1);
+/// How old acks get before they are written down. Older would mean more redelivery after a crash, and suspicion of
+/// entries that were settled long ago; younger more writing.
+const CHECKPOINT_AGE: Duration = Duration::from_millis(50);
 
 /// How an append or a dead letter ended.
 pub(super) type Reply = oneshot::Sender<Result<(), QueueError>>;
@@ -76,7 +76,8 @@ pub(super) struct Writer {
     dead_letters_bytes_max: u64,
     next_number: u64,
     active: Option<Active>,
-    checkpointed_at: Instant,
+    /// `None` before the first time: a process that lives shortly leaves its acks, too.
+    checkpointed_at: Option<Instant>,
 }
 
 impl Writer {
@@ -94,7 +95,7 @@ impl Writer {
             dead_letters_bytes_max: config.dead_letters_bytes_max,
             next_number,
             active: None,
-            checkpointed_at: Instant::now(),
+            checkpointed_at: None,
         }
     }
 
@@ -116,11 +117,15 @@ impl Writer {
         if !self.shared.index().is_dirty() {
             return commands.recv().ok();
         }
-        match commands.recv_timeout(CHECKPOINT_AGE.saturating_sub(self.checkpointed_at.elapsed())) {
+        match commands.recv_timeout(self.until_checkpoint()) {
             Ok(command) => Some(command),
             Err(RecvTimeoutError::Timeout) => Some(Command::Tidy),
             Err(RecvTimeoutError::Disconnected) => None,
         }
+    }
+
+    fn until_checkpoint(&self) -> Duration {
+        self.checkpointed_at.map_or(Duration::ZERO, |at| CHECKPOINT_AGE.saturating_sub(at.elapsed()))
     }
 
     /// Gathers the appends that wait already. `false` after a close.
@@ -257,13 +262,13 @@ impl Writer {
                 tracing::warn!(%error, segment = number, "cannot delete a segment; its entries are delivered again");
             }
         }
-        if self.shared.index().is_dirty() && self.checkpointed_at.elapsed() >= CHECKPOINT_AGE {
+        if self.shared.index().is_dirty() && self.until_checkpoint().is_zero() {
             self.write_checkpoint();
         }
     }
 
     fn write_checkpoint(&mut self) {
-        self.checkpointed_at = Instant::now();
+        self.checkpointed_at = Some(Instant::now());
         let mut acks = self.shared.index().take_checkpoint();
         self.shared.unread().add_acks_to(&mut acks);
         if let Err(error) = checkpoint::store(&self.dir, &acks) {

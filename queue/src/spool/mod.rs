@@ -63,6 +63,14 @@ pub struct Spool {
     pub is_away: bool,
 }
 
+impl Spool {
+    /// Whether it will take envelopes for a while yet: an instance that nearly does not is to get no more.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.bytes < self.bytes_max - self.bytes_max / 20
+    }
+}
+
 /// A queue with a spool. Readers see the queue alone.
 pub struct SpooledQueue {
     shared: Arc<Shared>,

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue};
+use tallymark_queue::{
+    EmbeddedConfig, EmbeddedQueue, Queue, RedisConfig, RedisQueue, SpoolConfig, SpooledQueue,
+};
 
+use super::redis_link;
+use crate::clock;
 use crate::config::Options;
 use crate::data_dir::OwnedDataDir;
 
-/// Opens the queue in Redis, or the embedded one in a directory that this process owns.
+/// Opens the queue in Redis, or the embedded one in a directory that this process owns. With such a directory the
+/// queue in Redis has a spool there.
 pub(crate) async fn open_queue(
     options: &Options,
     data_dir: Option<&OwnedDataDir>,
@@ -16,17 +21,35 @@ pub(crate) async fn open_queue(
     if options.redis_url.is_some() {
         let queue = open_redis(options)?;
         check_redis(&queue).await?;
-        return Ok(Arc::new(queue));
+        return match data_dir {
+            Some(data_dir) => open_spooled(options, data_dir, Arc::new(queue)).await,
+            None => Ok(Arc::new(queue)),
+        };
     }
     let data_dir = data_dir.context("the embedded queue needs a data directory of its own")?;
-    let config = EmbeddedConfig::new(data_dir.join("queue"));
+    let mut config = EmbeddedConfig::new(data_dir.join("queue"));
+    config.backlog_bytes_max = options.backlog_bytes_max.unwrap_or(config.backlog_bytes_max);
     Ok(Arc::new(EmbeddedQueue::open(config).await.context("cannot open the embedded queue")?))
+}
+
+/// Puts a spool before Redis: what it cannot take now waits on this machine's disk.
+async fn open_spooled(
+    options: &Options,
+    data_dir: &OwnedDataDir,
+    redis: Arc<dyn Queue>,
+) -> anyhow::Result<Arc<dyn Queue>> {
+    let mut config = EmbeddedConfig::new(data_dir.join("spool"));
+    config.backlog_bytes_max = options.spool_bytes_max.unwrap_or(config.backlog_bytes_max);
+    let spool = EmbeddedQueue::open(config).await.context("cannot open the spool (--data-dir)")?;
+    Ok(Arc::new(SpooledQueue::start(redis, spool, SpoolConfig::new(clock::asked()))))
 }
 
 /// The queue in Redis alone. It connects when it is first used.
 pub(crate) fn open_redis(options: &Options) -> anyhow::Result<RedisQueue> {
-    let url = options.redis_url.clone().context("there is no --redis-url")?;
-    let config = RedisConfig { prefix: options.redis_prefix.clone(), ..RedisConfig::new(url) };
+    let mut config = RedisConfig::at(redis_link(options).context("there is no --redis-url")?);
+    config.prefix.clone_from(&options.redis_prefix);
+    config.partitions = options.redis_partitions;
+    config.backlog_bytes_max = options.backlog_bytes_max.unwrap_or(config.backlog_bytes_max);
     RedisQueue::new(&config).context("cannot use the queue in Redis (--redis-url)")
 }
 

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::dead_letters::{self, Listed, Page, Replay, Replayed, Shown};
 use super::spool::SpoolStatus;
-use super::status::QueueStatus;
+use super::status::{QueueStatus, SpoolStatus};
 use crate::clock;
 
 const NAME: &str = "admin.sock";
@@ -38,6 +38,7 @@ pub(crate) struct Live {
     pub(crate) started_at: i64,
     pub(crate) is_draining: bool,
     pub(crate) queue: Option<QueueStatus>,
+    pub(crate) spool: Option<SpoolStatus>,
     /// What waits on this machine's disk for Redis.
     #[serde(default)]
     pub(crate) spool: Option<SpoolStatus>,

@@ -35,6 +35,44 @@ pub(crate) struct QueueStatus {
     pub(crate) lag_ms: i64,
 }
 
+/// What waits on a server's disk while Redis is away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SpoolStatus {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    pub(crate) bytes_max: u64,
+    /// Entries that the disk damaged.
+    pub(crate) damaged: u64,
+    /// Unix milliseconds.
+    pub(crate) oldest_received_at: Option<i64>,
+    /// Whether Redis is away, as this server sees it.
+    pub(crate) is_away: bool,
+}
+
+impl SpoolStatus {
+    /// Looks at the spool before a queue.
+    pub(super) fn of(queue: &dyn Queue) -> Option<Self> {
+        let spool = queue.spool()?;
+        Some(Self {
+            entries: spool.entries,
+            bytes: spool.bytes,
+            bytes_max: spool.bytes_max,
+            damaged: spool.damaged,
+            oldest_received_at: spool.oldest_received_at.map(|at| at.0),
+            is_away: spool.is_away,
+        })
+    }
+
+    /// What is amiss with it.
+    fn amiss(&self) -> Option<String> {
+        if self.damaged > 0 {
+            return Some(format!("the disk damaged {} entries of the spool; see the log", self.damaged));
+        }
+        let waits = format!("{} envelopes, {}", self.entries, bytes(self.bytes));
+        self.is_away.then(|| format!("Redis is away: this server spools what it acknowledges ({waits})"))
+    }
+}
+
 impl QueueStatus {
     /// Asks a queue, and says what is amiss with it.
     pub(super) async fn ask(queue: &dyn Queue) -> (Option<Self>, Vec<String>) {
@@ -138,7 +176,10 @@ async fn look(options: &Options) -> Status {
             degraded.extend(live.degraded.iter().cloned());
             live.queue.clone()
         }
-        _ => queue_status(options, &mut degraded).await,
+        live => {
+            degraded.extend(live.iter().filter_map(|live| live.spool.as_ref()?.amiss()));
+            queue_status(options, &mut degraded).await
+        }
     };
     let store = match tokio::time::timeout(ANSWER_TIMEOUT, store_status(options)).await {
         Ok(Ok(store)) => Some(store),
@@ -221,6 +262,11 @@ fn text(status: &Status) -> String {
             "Server",
             format!("{} {}, pid {}, started {since}{draining}", server.role, server.version, server.pid),
         );
+    }
+    if let Some(spool) = status.server.as_ref().and_then(|server| server.spool.as_ref()) {
+        let away = if spool.is_away { "; Redis is away" } else { "" };
+        let waits = format!("{} envelopes, {} of {}{away}", spool.entries, bytes(spool.bytes), bytes(spool.bytes_max));
+        line("Spool", waits);
     }
     if let Some(queue) = &status.queue {
         let lag = queue

@@ -9,6 +9,8 @@ use super::http;
 use crate::admin::api;
 use crate::backends::{open_places, open_queue, open_registry, open_salts, open_tokens, reach_store};
 use crate::config::{Options, RoleOptions};
+use crate::data_dir::OwnedDataDir;
+use crate::operate::AdminSocket;
 use crate::probes::{self, Metrics, Probed};
 use crate::{demo, lifecycle, web};
 
@@ -20,7 +22,9 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
          needs nothing beside it"
     );
     let metrics = Metrics::start()?;
-    let queue = open_queue(&options, None).await?;
+    // Where envelopes wait while Redis is away. Two collectors on one machine need one each.
+    let data_dir = OwnedDataDir::take(&options.data_dir)?;
+    let queue = open_queue(&options, Some(&data_dir)).await?;
     let registry = open_registry(&options, None)?;
     let store = match options.database_url {
         Some(_) => Some(reach_store(&options).await?),
@@ -38,6 +42,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
     let (listener, address) = http::listen(&options).await?;
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;
+    let admin = AdminSocket::listen(&options.data_dir, "collect", Arc::clone(&queue), shutdown.clone());
     let demo = match &store {
         Some(store) => demo::prepare(role, &options, store, &*queue).await?,
         None => {
@@ -63,6 +68,7 @@ pub(crate) async fn collect(options: Options, role: RoleOptions) -> anyhow::Resu
     web::announce(&public_url, demo.as_ref());
     http::answer(listener, app, shutdown).await?;
     collector.drain().await;
+    admin.end().await;
     queue.close().await;
     if let Some(store) = store {
         store.close().await;
