@@ -1,4 +1,4 @@
-//! A processor whose store is away for a while.
+//! A store that is away for a while.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,5 @@
+//! What the product works with, away for a while: the store, Redis, the process itself.
+
+mod poison;
+mod redis;
+mod store;
