@@ -3,7 +3,7 @@
 use tallymark_processor::{Committed, Enricher, commit};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::QueuedEnvelope;
-use tallymark_store::{Batch, NewProject, Store, StoreError};
+use tallymark_store::{Batch, NewProject, ProjectChange, Store, StoreError};
 
 use crate::world::World;
 
@@ -25,7 +25,11 @@ pub async fn create_projects(store: &Store, world: &World) -> Result<Vec<i32>, S
             write_key,
             created_at: UnixMs(0),
         };
-        ids.push(store.create_project(&new).await?);
+        let mut settings = ProjectChange::default();
+        settings
+            .session_timeout_minutes(i64::from(project.session_timeout_minutes))
+            .expect("the world's timeouts are timeouts");
+        ids.push(store.create_project_with(&new, &settings).await?);
     }
     Ok(ids)
 }

@@ -3,6 +3,7 @@
 //! The rules are written here once more, without the model's merge: sort the events of a session and look.
 
 mod compare;
+mod visits;
 
 use std::collections::BTreeMap;
 
@@ -147,6 +148,7 @@ async fn contradictions(store: &Store, project_id: i32) -> anyhow::Result<Faults
     let zone = TimeZone::get(&project.time_zone)?;
     let rows = raw_rows(store, project_id).await?;
     check_sessions(&rows, &zone, &mut faults);
+    visits::check(&rows, i64::from(project.session_timeout_minutes) * 60_000, &mut faults);
     check_identifications(&rows, &mut faults);
     check_outcomes(store, project_id, rows.events.len(), &mut faults).await?;
     Ok(faults)

@@ -229,9 +229,20 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use tallymark_protocol::DiscardReason;
 
     use super::*;
+
+    /// Whether a project's settings refuse the event, which a collector applies: no event is so by itself.
+    fn is_of_settings(reason: DiscardReason) -> bool {
+        use DiscardReason::{
+            EventSourceOff, QuotaExceeded, ShieldedAddress, ShieldedHostname, ShieldedPath, ShieldedUserAgent,
+        };
+        let shields = [ShieldedAddress, ShieldedHostname, ShieldedPath, ShieldedUserAgent];
+        [QuotaExceeded, EventSourceOff].contains(&reason) || shields.contains(&reason)
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_world() {
@@ -241,6 +252,33 @@ mod tests {
         assert_ne!(format!("{one:?}"), format!("{third:?}"));
     }
 
+    /// Visits whose sessions are the server's: pauses of the timeout and of a millisecond less or
+    /// more, and events beside midnight.
+    #[test]
+    fn a_world_has_visits_that_only_time_sets_apart() {
+        let world = World::generate(1, &Shape::default());
+        for (place, project) in world.projects.iter().enumerate() {
+            let of_project = || world.requests.iter().filter(|request| request.project == place);
+            let mut days: BTreeMap<(&str, i64), BTreeSet<i64>> = BTreeMap::new();
+            for fact in of_project().flat_map(Request::facts).filter(|fact| fact.session.is_none()) {
+                let Some(visitor) = &fact.visitor else { continue };
+                let day = fact.at_ms.div_euclid(ids::DAY_MS);
+                days.entry((visitor, day)).or_default().insert(fact.at_ms);
+            }
+            let instants = days.values().map(|day| day.iter().copied().collect::<Vec<_>>());
+            let pauses: BTreeSet<i64> = instants
+                .flat_map(|day| day.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>())
+                .collect();
+            let timeout_ms = project.session_timeout_ms();
+            for pause in [timeout_ms - 1, timeout_ms, timeout_ms + 1] {
+                assert!(pauses.contains(&pause), "no pause of {pause} ms in project {place}");
+            }
+            let midnight =
+                |day: &BTreeSet<i64>| day.iter().any(|at| at.rem_euclid(ids::DAY_MS) == ids::DAY_MS - 1);
+            assert!(days.values().any(midnight));
+        }
+    }
+
     /// A world without late, repeated or refused events would prove nothing.
     #[test]
     fn a_world_has_something_of_everything() {
@@ -248,7 +286,8 @@ mod tests {
         let expected: Vec<Expected> = (0..3).map(|place| world.expected(place, 7)).collect();
         let outcomes: BTreeSet<&str> =
             expected.iter().flat_map(|expected| expected.outcomes.keys().map(String::as_str)).collect();
-        let reasons = tallymark_protocol::DiscardReason::ALL.map(|reason| reason.as_str());
+        let of_events = DiscardReason::ALL.into_iter().filter(|reason| !is_of_settings(*reason));
+        let reasons: Vec<&str> = of_events.map(DiscardReason::as_str).collect();
         assert!(
             reasons.iter().chain(&["accepted", "duplicate"]).all(|name| outcomes.contains(name)),
             "{outcomes:?}"
@@ -260,6 +299,10 @@ mod tests {
         let sessions = || expected.iter().flat_map(|expected| expected.sessions.values());
         assert!(sessions().any(|session| session.bounce) && sessions().any(|session| session.pageviews > 2));
         assert!(sessions().any(|session| session.entry_page.is_none()));
+        assert!(
+            events().any(|event| event.address.is_some()) && events().any(|event| event.address.is_none())
+        );
+        assert!(sessions().any(|session| session.place[0] == Some("DE") && session.place[2].is_none()));
         for (project, expected) in world.projects.iter().zip(&expected) {
             let zone = jiff::tz::TimeZone::get(project.time_zone).expect("a zone");
             let mut sessions = expected.sessions.values();

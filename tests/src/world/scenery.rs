@@ -133,5 +133,5 @@ pub(super) const PASSIVE: [&str; 2] = ["$web_vital", "$error"];
 /// Zones of the projects, in turn.
 pub(super) const ZONES: [&str; 3] = ["Europe/Berlin", "Asia/Kolkata", "UTC"];
 
-/// Session timeouts of the projects, in turn.
-pub(super) const TIMEOUTS_MINUTES: [i32; 1] = [30];
+/// Session timeouts of the projects, in turn. The first is the one that projects have when nobody says otherwise.
+pub(super) const TIMEOUTS_MINUTES: [i32; 3] = [30, 4, 300];
