@@ -2,6 +2,35 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// Asserts status, CORS headers, `Retry-After` and body at once.
+macro_rules! assert_answer {
+    ($response:expr, $status:literal, retry_after: $retry_after:expr, $body:tt) => {{
+        let answer = $crate::world::Answer::of($response).await;
+        assert_eq!(answer.status, $status, "{:?}", answer.body);
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(answer.header("access-control-expose-headers"), Some("Retry-After"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert_eq!(answer.header("retry-after"), $retry_after);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.body, serde_json::json!($body));
+    }};
+    ($response:expr, $status:literal, $body:tt) => {
+        assert_answer!($response, $status, retry_after: None::<&str>, $body)
+    };
+}
+
+#[path = "capture/admitted.rs"]
+mod admitted;
+#[path = "capture/compressed.rs"]
+mod compressed;
+#[path = "capture/measured.rs"]
+mod measured;
+#[path = "capture/pixel.rs"]
+mod pixel;
+#[path = "capture/proxied.rs"]
+mod proxied;
+#[path = "capture/served.rs"]
+mod served;
 #[path = "capture/world.rs"]
 mod world;
 
@@ -13,28 +42,11 @@ use tallymark_protocol::limits::{BODY_BYTES_MAX, ENVELOPE_EVENTS_MAX};
 use tallymark_queue::Queue as _;
 use world::{KEY, NOW, World};
 
-/// Asserts status, CORS headers, `Retry-After` and body at once.
-macro_rules! assert_answer {
-    ($response:expr, $status:literal, retry_after: $retry_after:expr, $body:tt) => {{
-        let answer = world::Answer::of($response).await;
-        assert_eq!(answer.status, $status, "{:?}", answer.body);
-        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-        assert_eq!(answer.header("access-control-expose-headers"), Some("Retry-After"));
-        assert_eq!(answer.header("access-control-allow-credentials"), None);
-        assert_eq!(answer.header("retry-after"), $retry_after);
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.body, json!($body));
-    }};
-    ($response:expr, $status:literal, $body:tt) => {
-        assert_answer!($response, $status, retry_after: None::<&str>, $body)
-    };
-}
-
 const LATER: &str =
     "nothing is wrong with the request: send it again after Retry-After seconds, with the same event ids";
 const SPLIT: &str = "split the events over several requests";
 
-fn event() -> Value {
+pub(crate) fn event() -> Value {
     json!({"name": "signup", "id": "0190163d-8694-739b-aea5-966c26f8ad91", "occurred_at": NOW.0 - 5})
 }
 

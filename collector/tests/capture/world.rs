@@ -15,58 +15,86 @@ use tallymark_collector::{
 use tallymark_protocol::settings::ProjectSettings;
 use tallymark_protocol::{UnixMs, WriteKey};
 use tallymark_queue::{BatchLimit, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope};
-use tallymark_registry::{LocalRateTokens, NoSalts, Registry, RegistryError};
+use tallymark_registry::{LocalRateTokens, Registry, RegistryError, Salt, Salts};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) const KEY: &str = "wk_0123456789abcdefghijklmn";
 /// Close to the time inside the tests' event ids.
 pub(crate) const NOW: UnixMs = UnixMs(1_719_000_000_000);
 
+/// What a test may set.
+pub(crate) struct Setup {
+    pub(crate) backlog_bytes_max: u64,
+    pub(crate) project: ProjectSettings,
+    pub(crate) config: CollectorConfig,
+    pub(crate) serving: ServeConfig,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let config =
+            CollectorConfig { body_timeout: Duration::from_millis(500), ..CollectorConfig::default() };
+        let project = ProjectSettings::new(7, 1);
+        Self { backlog_bytes_max: 1 << 24, project, config, serving: ServeConfig::default() }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) collector: Collector,
     pub(crate) queue: Arc<EmbeddedQueue>,
     pub(crate) registry: Arc<OneProject>,
-    address: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) server: JoinSet<()>,
     client: Client,
     _dir: TempDir,
-    _server: JoinSet<()>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with_backlog(1 << 24).await
+        Self::with(Setup::default()).await
     }
 
     pub(crate) async fn with_backlog(backlog_bytes_max: u64) -> Self {
+        Self::with(Setup { backlog_bytes_max, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with_project(change: impl FnOnce(&mut ProjectSettings)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup.project);
+        Self::with(setup).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = EmbeddedConfig { backlog_bytes_max, ..EmbeddedConfig::new(dir.path()) };
-        let queue = Arc::new(EmbeddedQueue::open(config).await.unwrap());
-        let registry = Arc::new(OneProject::default());
         let config =
-            CollectorConfig { body_timeout: Duration::from_millis(500), ..CollectorConfig::default() };
+            EmbeddedConfig { backlog_bytes_max: setup.backlog_bytes_max, ..EmbeddedConfig::new(dir.path()) };
+        let queue = Arc::new(EmbeddedQueue::open(config).await.unwrap());
+        let registry = Arc::new(OneProject { is_away: AtomicBool::new(false), project: setup.project });
         let clock = Arc::new(ManualClock::new(NOW));
         let collector = Collector::new(
-            config,
+            setup.config,
             Surroundings {
                 queue: queue.clone(),
                 registry: registry.clone(),
                 tokens: Arc::new(LocalRateTokens::new()),
-                salts: Arc::new(NoSalts),
+                salts: Arc::new(OneSalt),
                 places: Arc::default(),
-                clock,
+                clock: clock.clone(),
             },
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut server = JoinSet::new();
-        let app = router(collector.clone());
-        server.spawn(
-            async move { serve(listener, app, &ServeConfig::default(), std::future::pending()).await },
-        );
-        Self { collector, queue, registry, address, client: Client::new(), _dir: dir, _server: server }
+        let (mut server, shutdown) = (JoinSet::new(), CancellationToken::new());
+        let (app, stop) = (router(collector.clone()), shutdown.clone().cancelled_owned());
+        server.spawn(async move { serve(listener, app, &setup.serving, stop).await });
+        let client = Client::new();
+        Self { collector, queue, registry, clock, address, shutdown, server, client, _dir: dir }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -83,7 +111,7 @@ impl World {
         deliveries.into_iter().map(|delivery| delivery.envelope.unwrap()).collect()
     }
 
-    async fn connect(&self, rest: &str) -> TcpStream {
+    pub(crate) async fn connect(&self, rest: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = format!("POST /capture?write_key={KEY} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
         stream.write_all((head + rest).as_bytes()).await.unwrap();
@@ -126,9 +154,9 @@ impl Answer {
 }
 
 /// A registry that knows [`KEY`], and can be away.
-#[derive(Default)]
 pub(crate) struct OneProject {
     is_away: AtomicBool,
+    project: ProjectSettings,
 }
 
 impl OneProject {
@@ -146,7 +174,15 @@ impl Registry for OneProject {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(RegistryError::Unavailable("away".into()));
         }
-        let project = ProjectSettings::new(7, 1);
-        Ok((write_key.as_str() == KEY).then(|| Arc::new(project)))
+        Ok((write_key.as_str() == KEY).then(|| Arc::new(self.project.clone())))
+    }
+}
+
+/// The same salt for every day.
+struct OneSalt;
+
+impl Salts for OneSalt {
+    fn salt(&self, _day: i32) -> Option<Salt> {
+        Some(Salt([7; 32]))
     }
 }
