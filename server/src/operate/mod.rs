@@ -8,7 +8,6 @@ mod configuration;
 mod dead_letters;
 mod doctor;
 mod socket;
-mod spool;
 mod status;
 mod table;
 

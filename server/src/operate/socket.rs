@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dead_letters::{self, Listed, Page, Replay, Replayed, Shown};
-use super::spool::SpoolStatus;
 use super::status::{QueueStatus, SpoolStatus};
 use crate::clock;
 
@@ -38,9 +37,6 @@ pub(crate) struct Live {
     pub(crate) started_at: i64,
     pub(crate) is_draining: bool,
     pub(crate) queue: Option<QueueStatus>,
-    pub(crate) spool: Option<SpoolStatus>,
-    /// What waits on this machine's disk for Redis.
-    #[serde(default)]
     pub(crate) spool: Option<SpoolStatus>,
     pub(crate) degraded: Vec<String>,
 }
@@ -124,9 +120,7 @@ fn refused(error: anyhow::Error) -> Refused {
 }
 
 async fn live(State(served): State<Served>) -> Json<Live> {
-    let (queue, mut degraded) = QueueStatus::ask(&*served.queue).await;
-    let (spool, amiss) = SpoolStatus::of(&*served.queue);
-    degraded.extend(amiss);
+    let (queue, degraded) = QueueStatus::ask(&*served.queue).await;
     Json(Live {
         role: served.role.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -134,7 +128,7 @@ async fn live(State(served): State<Served>) -> Json<Live> {
         started_at: served.started_at,
         is_draining: served.shutdown.is_cancelled(),
         queue,
-        spool,
+        spool: SpoolStatus::of(&*served.queue),
         degraded,
     })
 }

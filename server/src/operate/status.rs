@@ -192,10 +192,7 @@ async fn look(options: &Options) -> Status {
             None
         }
     };
-    // Of Redis both may complain; of the spool only the server can.
-    let of_server = server.iter().flat_map(|live| &live.degraded);
-    let unsaid: Vec<String> = of_server.filter(|amiss| !degraded.contains(amiss)).cloned().collect();
-    degraded.extend(unsaid);
+    degraded.dedup();
     Status { at: clock::now().0, is_well: degraded.is_empty(), degraded, queue, store, server }
 }
 
@@ -265,7 +262,12 @@ fn text(status: &Status) -> String {
     }
     if let Some(spool) = status.server.as_ref().and_then(|server| server.spool.as_ref()) {
         let away = if spool.is_away { "; Redis is away" } else { "" };
-        let waits = format!("{} envelopes, {} of {}{away}", spool.entries, bytes(spool.bytes), bytes(spool.bytes_max));
+        let waits = format!(
+            "{} envelopes, {} of {}{away}",
+            spool.entries,
+            bytes(spool.bytes),
+            bytes(spool.bytes_max)
+        );
         line("Spool", waits);
     }
     if let Some(queue) = &status.queue {
@@ -276,10 +278,6 @@ fn text(status: &Status) -> String {
             format!("{} envelopes, {}; {} being processed", queue.entries, bytes(queue.bytes), queue.pending);
         line("Queue", format!("{waits}; {lag}"));
         line("Dead letters", queue.dead_letters.to_string());
-    }
-    if let Some(spool) = status.server.as_ref().and_then(|server| server.spool.as_ref()) {
-        let away = if spool.is_away { "; Redis is away" } else { "" };
-        line("Spool", format!("{} envelopes, {}{away}", spool.entries, bytes(spool.bytes)));
     }
     if let Some(store) = &status.store {
         line("Store", format!("{}, {} projects", store.kind, store.projects));
