@@ -6,6 +6,7 @@ mod process;
 mod processing;
 mod publish;
 mod query;
+mod quotas;
 mod serve;
 
 pub(crate) use collect::collect;

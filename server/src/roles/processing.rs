@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::publish;
+use super::quotas::watch_quotas;
 use crate::clock;
 use crate::config::Options;
 use crate::probes::register_outcomes;
@@ -24,7 +25,7 @@ pub(super) struct Processing {
 }
 
 impl Processing {
-    /// Starts a processor, and a publisher of projects where collectors read from Redis. When the processor ends, by a
+    /// Starts a processor, a watch over quotas, and a publisher of projects where collectors read from Redis. When the processor ends, by a
     /// bug too, `shutdown` is cancelled: a process that acknowledges and never counts would go unnoticed.
     pub(super) fn start(
         options: &Options,
@@ -37,6 +38,7 @@ impl Processing {
         if let Some(publisher) = publish::publisher(options, store)? {
             tasks.spawn(publisher.run(stop.clone()));
         }
+        tasks.spawn(watch_quotas(store.clone(), stop.clone()));
         let config = ProcessorConfig {
             batch_events_max: usize::try_from(options.batch_max).unwrap_or(usize::MAX),
             linger: Duration::from_millis(options.linger_ms),
