@@ -1,6 +1,7 @@
 //! The product itself: the binary's roles as processes that a test starts and kills.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -61,6 +62,17 @@ impl Role {
         Ok(Self { child, stdout })
     }
 
+    /// Starts a role whose log goes to a file, behind what is in it.
+    ///
+    /// # Errors
+    /// Where the binary cannot be started, or the file not written.
+    pub fn start_with_log<A: AsRef<OsStr>>(folder: &Path, arguments: &[A], log: &Path) -> anyhow::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut child = command(folder, arguments).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let stdout = BufReader::new(child.stdout.take().context("its output is piped")?);
+        Ok(Self { child, stdout })
+    }
+
     /// The address where it listens, which it prints once it does.
     ///
     /// # Errors
@@ -73,6 +85,12 @@ impl Role {
             }
         }
         anyhow::bail!("it ended without saying where it listens: {:?}", self.child.try_wait())
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Fails where it is not there any more: whoever waits for it to do something would wait in vain.
