@@ -62,8 +62,14 @@ impl RedisConfig {
     /// The defaults, at `url`: one partition and a gibibyte of backlog, which is memory in Redis.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
+        Self::at(LinkConfig::new(url))
+    }
+
+    /// The defaults, reached by `link`.
+    #[must_use]
+    pub fn at(link: LinkConfig) -> Self {
         Self {
-            link: LinkConfig::new(url),
+            link,
             prefix: "tallymark:".to_owned(),
             partitions: 1,
             backlog_bytes_max: 1 << 30,
