@@ -113,19 +113,30 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until the spools and the queue are empty.
-    pub(crate) async fn until_all_is_processed(&mut self) -> anyhow::Result<()> {
-        let queue = RedisQueue::new(&RedisConfig::new(self.redis.url_with_password()))?;
-        until("everything is processed", async || {
+    /// Waits until each collector knows that Redis is there, and has handed on what it had spooled.
+    pub(crate) async fn until_nothing_is_spooled(&mut self) -> anyhow::Result<()> {
+        until("nothing is spooled", async || {
             self.all_running()?;
             for number in 0..self.collectors.len() {
                 let data_dir = format!("collector-{number}");
                 let arguments = self.with_redis(&["status", "--json", "--data-dir", &data_dir]);
                 let status = product::json(self.folder.path(), &arguments)?;
-                if status["server"]["spool"]["entries"] != 0 {
+                let spool = &status["server"]["spool"];
+                if spool["entries"] != 0 || spool["is_away"] != false {
                     return Ok(false);
                 }
             }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Waits until the spools and the queue are empty.
+    pub(crate) async fn until_all_is_processed(&mut self) -> anyhow::Result<()> {
+        self.until_nothing_is_spooled().await?;
+        let queue = RedisQueue::new(&RedisConfig::new(self.redis.url_with_password()))?;
+        until("everything is processed", async || {
+            self.all_running()?;
             Ok(queue.backlog().await?.entries == 0)
         })
         .await?;

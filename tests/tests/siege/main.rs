@@ -17,7 +17,8 @@ const EACH: usize = 25;
 
 fn world() -> World {
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let shape = Shape { now_ms, projects: 1, visitors: 90, wrong_clocks: false, ..Shape::default() };
+    let shape =
+        Shape { now_ms, projects: 1, visitors: 90, wrong_clocks: false, located: false, ..Shape::default() };
     World::generate(31, &shape)
 }
 
@@ -38,12 +39,14 @@ async fn nothing_is_lost_and_nothing_counted_twice_whatever_happens_to_redis() {
         let sending = browsers.send(&cluster.addresses(), EACH);
         cluster.redis.start_again().await?;
         sending.end().await?;
+        cluster.until_nothing_is_spooled().await?;
 
         // Paused: it holds its connections and says nothing.
         cluster.redis.pause()?;
         let taken = browsers.send(&cluster.addresses(), EACH).end().await;
         cluster.redis.resume()?;
         ensure!(taken? >= EACH, "nothing was taken while Redis was silent");
+        cluster.until_nothing_is_spooled().await?;
 
         // Full: nothing can be taken, and nothing that was is thrown away for it.
         cluster.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await?;
