@@ -68,6 +68,11 @@ impl Site {
         Ok(())
     }
 
+    /// What the collector answers at `path`, where it answers well.
+    async fn ask(&self, path: &str) -> anyhow::Result<String> {
+        Ok(reqwest::get(format!("{}{path}", self.address)).await?.error_for_status()?.text().await?)
+    }
+
     fn spooled(&self) -> anyhow::Result<u64> {
         let url = self.redis.url_with_password();
         let status = product::json(self.folder.path(), &["status", "--json", "--redis-url", &url])?;
@@ -120,6 +125,14 @@ async fn a_collector_takes_everything_while_redis_is_dead_and_dies_over_its_spoo
         site.send(EACH).await?;
         let spooled = site.spooled()?;
         ensure!(spooled >= EACH as u64, "only {spooled} are in the spool");
+        site.ask("/ready").await.context("it takes envelopes, and so is ready")?;
+        let metrics = site.ask("/metrics").await?;
+        for metric in ["tallymark_spool_entries", "tallymark_spool_bytes", "tallymark_spool_appends_total"] {
+            let line = metrics.lines().find(|line| line.starts_with(&format!("{metric} ")));
+            let value: f64 =
+                line.with_context(|| format!("there is no {metric}"))?[metric.len() + 1..].parse()?;
+            ensure!(value >= EACH as f64, "{metric} is {value}");
+        }
 
         // Killed over its spool, with requests under way. Its successor finds the same spool, and no Redis either.
         let sending = site.browsers.send(std::slice::from_ref(&site.address), usize::MAX);
