@@ -89,6 +89,21 @@ pub(crate) async fn send(
     tokio::task::spawn_blocking(run).await.context("the load generator failed")?
 }
 
+/// Sends one request until it is taken: who has just started may still look for what it stands on.
+///
+/// # Errors
+/// What stood in the way to the last.
+pub(crate) async fn send_first(address: SocketAddr, request: &Request) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        match send(address, request.clone(), Pace::Count(1), None).await {
+            Ok(_) => return Ok(()),
+            Err(error) if started.elapsed() > ANSWER_MAX => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
 async fn send_over_all(
     address: SocketAddr,
     request: &Request,

@@ -12,7 +12,7 @@ use crate::baseline::{self, BareRoute};
 use crate::load::{self, Pace, Sent, percentile, send};
 use crate::process::{self, MemoryWatch, Watched};
 use crate::request::Request;
-use crate::servers::{Backends, Fsync, Servers, Setup};
+use crate::servers::{Backends, FIRST_EVENTS, Fsync, Servers, Setup};
 
 /// Sent before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -150,7 +150,7 @@ pub(crate) async fn until_counted(
     let (memory, cpu) = (MemoryWatch::start(watched.clone()), CpuWatch::start(&watched));
     let (request, started) = (Request::new(&servers.write_key, events), Instant::now());
     let sent = send(servers.address, request.clone(), Pace::Count(envelopes), None).await?;
-    while counted(&servers.pool).await? < envelopes * events {
+    while counted(&servers.pool).await? < FIRST_EVENTS + envelopes * events {
         ensure!(started.elapsed() < COUNTED_MAX, "not all events were counted");
         tokio::time::sleep(LOOK_EVERY).await;
     }

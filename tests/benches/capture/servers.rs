@@ -7,10 +7,15 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tallymark_tests::product::{self, Role};
 use tempfile::TempDir;
 
+use crate::load::send_first;
 use crate::process::{Watched, parent_of};
+use crate::request::Request;
 
 /// More than is sent while nobody processes.
 const BACKLOG_BYTES_MAX: &str = "8000000000";
+
+/// Events that are sent before any is measured.
+pub(crate) const FIRST_EVENTS: u64 = 1;
 
 /// How often Redis writes to its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +146,12 @@ impl Servers {
         let text = |name: &str| made[name].as_str().context("a project is made with its keys");
         let listen = texts(&[role, "--listen", "127.0.0.1:0"]);
         let mut capturing = Role::start(folder.path(), &[listen, own, options.clone()].concat())?;
+        let address = capturing.address()?.trim_start_matches("http://").parse()?;
+        let write_key = text("write_key")?.to_owned();
+        send_first(address, &Request::new(&write_key, FIRST_EVENTS)).await?;
         Ok(Self {
-            address: capturing.address()?.trim_start_matches("http://").parse()?,
-            write_key: text("write_key")?.to_owned(),
+            address,
+            write_key,
             project_id: text("id")?.parse()?,
             pool: PgPool::connect(&database).await?,
             roles: vec![(role, capturing)],
