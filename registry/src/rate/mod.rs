@@ -56,8 +56,9 @@ pub enum Taken {
 #[async_trait]
 pub trait RateTokens: Send + Sync + 'static {
     /// Takes tokens of all of `wanted`, or of none. A bucket that has at least one gives as many as are wanted:
-    /// what it lacks is a debt that has to be refilled first. So an envelope is taken whole, however large, and the
-    /// limit holds over time.
+    /// what it lacks is a debt that has to be refilled first, of [`DEBT_MINUTES_MAX`] minutes' worth at most. So an envelope
+    /// is taken whole, however large, and the limit holds over time. Buckets that are shared go by their own clock, not
+    /// by `now`.
     async fn take(&self, wanted: &[Tokens], now: UnixMs) -> Taken;
 
     /// Takes tokens without asking: for events that have turned out to be in an envelope that was let in.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tallymark_registry::{
-    LocalRateTokens, LocalSalts, NoSalts, RateTokens, RedisConfig, RedisRateTokens, RedisSalts,
-    Salts, Secret,
+    LocalRateTokens, LocalSalts, NoSalts, RateTokens, RedisConfig, RedisRateTokens, RedisSalts, Salts, Secret,
 };
 
 use super::redis_link;

@@ -71,7 +71,10 @@ impl LateSchema {
                 Err(error) => {
                     let text = format!("{:#}", anyhow::Error::from(error));
                     if said.as_ref() != Some(&text) {
-                        tracing::error!(error = text, "cannot bring the store's schema up to date; trying again");
+                        tracing::error!(
+                            error = text,
+                            "cannot bring the store's schema up to date; trying again"
+                        );
                     }
                     said = Some(text);
                 }
