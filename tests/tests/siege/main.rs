@@ -1,6 +1,5 @@
 //! Two collectors and two processors over one Redis, to which everything happens that happens to a Redis: under load,
 //! and with the numbers held against the world's.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
 
