@@ -177,7 +177,8 @@ impl Processor {
                     while !under_way.is_empty() {
                         finish_one(&mut under_way).await;
                     }
-                    under_way.spawn(async move { settle_alone(processor.stage(), *delivery, &shutdown).await });
+                    under_way
+                        .spawn(async move { settle_alone(processor.stage(), *delivery, &shutdown).await });
                     finish_one(&mut under_way).await;
                 }
             }

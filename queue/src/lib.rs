@@ -3,7 +3,8 @@
 //! Second stage of an event's path. A collector answers 202 only after [`Queue::append`] returned; a
 //! processor acks only after the store committed. Between the two, an entry is delivered **at least
 //! once**: a crash, a lost reply or a lost ack means that it comes again, with the same
-//! `envelope_id`, and the processor's receipts make it count once. No order is promised.
+//! `envelope_id`, and the processor's receipts make it count once. No order is promised. A [`SpooledQueue`] puts
+//! what Redis cannot take now on this machine's disk, and hands it on later.
 //!
 //! It never looks into an event, never drops an entry that nobody acked (a full queue refuses instead),
 //! and never holds an address.
