@@ -60,6 +60,9 @@ fn events(dice: &mut Dice) -> Vec<Event> {
                 browser: dice.of(&[Some("Firefox"), Some("Chrome"), None]),
                 os: dice.of(&[Some("Linux"), None]),
                 device: dice.of(&[Some("desktop"), Some("mobile")]),
+                country: dice.of(&[Some("DE"), Some("PT"), None]),
+                region: dice.of(&[Some("DE-BE"), None]),
+                city: dice.of(&[Some("Berlin"), Some("Lisbon"), None]),
                 day_off: dice.of(&[0, 0, 0, -20, 2]),
                 ..Event::default()
             });
