@@ -56,12 +56,15 @@ impl Measures {
                     self.rejected_events[rejection.reason as usize].increment(1);
                 }
             }
-            Err(refusal) => {
-                let name = refusal.name();
-                if let Some((_, counter)) = self.refused_requests.iter().find(|(known, _)| *known == name) {
-                    counter.increment(1);
-                }
-            }
+            Err(refusal) => self.refused(refusal),
+        }
+    }
+
+    /// A request that was refused; how long it took is not measured.
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        let name = refusal.name();
+        if let Some((_, counter)) = self.refused_requests.iter().find(|(known, _)| *known == name) {
+            counter.increment(1);
         }
     }
 }

@@ -24,8 +24,11 @@ impl Refusal {
                 "copy the key from the project's script tag, or from `tallymark project list`"
             }
             Self::OriginNotAllowed { project_id, origin } if is_origin(origin) => {
-                return format!("allow it with `tallymark project set {project_id} --origin {origin}`")
-                    .into();
+                return format!(
+                    "allow it with `tallymark project set {project_id} --origin {origin}`; name the origins that are \
+                     allowed already beside it, since together they replace what was there"
+                )
+                .into();
             }
             Self::OriginNotAllowed { .. } => {
                 "a page without an origin of its own may send only where any origin may"
@@ -119,7 +122,8 @@ mod tests {
         for origin in
             ["https://shop.example", "http://localhost:3000", "http://[::1]:3000", "capacitor://localhost"]
         {
-            assert_eq!(hint(origin), format!("allow it with `tallymark project set 7 --origin {origin}`"));
+            let command = format!("`tallymark project set 7 --origin {origin}`");
+            assert!(hint(origin).starts_with(&format!("allow it with {command}; ")), "{origin}");
         }
         for other in [
             "null",

@@ -6,6 +6,7 @@ mod pixel;
 mod preflight;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW};
 use axum::response::{IntoResponse as _, Response};
@@ -29,16 +30,18 @@ pub fn router(state: Collector) -> Router {
     router.route("/capture.gif", get(pixel::pixel).head(pixel::head).fallback(only_get)).with_state(state)
 }
 
-async fn only_post() -> Response {
-    not_allowed("POST, OPTIONS")
+async fn only_post(State(collector): State<Collector>) -> Response {
+    not_allowed(&collector, "POST, OPTIONS")
 }
 
-async fn only_get() -> Response {
-    not_allowed("GET, HEAD")
+async fn only_get(State(collector): State<Collector>) -> Response {
+    not_allowed(&collector, "GET, HEAD")
 }
 
-fn not_allowed(allowed: &'static str) -> Response {
-    let mut response = Refusal::MethodNotAllowed { allowed }.into_response();
+fn not_allowed(collector: &Collector, allowed: &'static str) -> Response {
+    let refusal = Refusal::MethodNotAllowed { allowed };
+    collector.measures().refused(&refusal);
+    let mut response = refusal.into_response();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     open_to_any_page(response)
 }

@@ -66,7 +66,8 @@ async fn only_pages_of_allowed_origins_may_send() {
         assert_answer!(response, 403, {
             "error": "origin_not_allowed",
             "detail": "pages of \"https://evil.example\" may not send to project 7",
-            "hint": "allow it with `tallymark project set 7 --origin https://evil.example`",
+            "hint": "allow it with `tallymark project set 7 --origin https://evil.example`; name the origins that are allowed \
+                     already beside it, since together they replace what was there",
         });
     }
     for refused in

@@ -17,6 +17,7 @@ fn requests_events_and_bytes_are_counted_by_what_became_of_them() {
         "tallymark_capture_requests_total{answer=\"accepted\"} 2",
         "tallymark_capture_requests_total{answer=\"unknown_write_key\"} 1",
         "tallymark_capture_requests_total{answer=\"malformed_body\"} 1",
+        "tallymark_capture_requests_total{answer=\"method_not_allowed\"} 1",
         "tallymark_capture_requests_total{answer=\"rate_limited\"} 0",
         "tallymark_capture_events_total{verdict=\"accepted\"} 3",
         "tallymark_capture_events_total{verdict=\"name_missing\"} 1",
@@ -36,6 +37,7 @@ async fn count() {
     assert_eq!(world.capture(three).send().await.unwrap().status(), 202);
     assert_eq!(world.request(Method::GET, &pixel).send().await.unwrap().status(), 200);
     assert_eq!(world.capture("{\"name\":\"a\",".to_owned()).send().await.unwrap().status(), 400);
+    assert_eq!(world.request(Method::PUT, "/capture").send().await.unwrap().status(), 405);
     let unknown = world.request(Method::POST, "/capture?write_key=wk_x").body("{}");
     assert_eq!(unknown.send().await.unwrap().status(), 401);
 }
