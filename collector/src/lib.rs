@@ -1,21 +1,21 @@
 //! HTTP in: admit a request, decode its events, hand them to the queue, and only then say so.
 //!
 //! First stage behind the tracker. A request's path reads top to bottom in `routes/capture.rs`: find the
-//! write key, ask the registry for its project, read the body, decode it event by event, append the
-//! envelope. The answer is 202 once the queue has the envelope durably, and never before; whatever is
-//! refused is refused with a status by which the client knows whether to come again, and a body that says
-//! what to do.
+//! write key, ask the registry for its project, check the page's origin and the rate, read the body, unpack
+//! and decode it event by event, judge the events, append the envelope. The answer is 202 once the queue has
+//! the envelope durably, and never before; whatever is refused is refused with a status by which the client
+//! knows whether to come again, and a body that says what to do.
 //!
 //! It never touches the store, never looks into another request, and never logs a body, an address or
 //! a key.
 //!
 //! ```no_run
-//! use tallymark_collector::{Collector, CollectorConfig, Surroundings, router};
+//! use tallymark_collector::{Collector, CollectorConfig, ServeConfig, Surroundings, router, serve};
 //!
-//! async fn collect(surroundings: Surroundings) -> std::io::Result<()> {
+//! async fn collect(surroundings: Surroundings, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
 //!     let collector = Collector::new(CollectorConfig::default(), surroundings);
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-//!     axum::serve(listener, router(collector.clone())).await?;
+//!     serve(listener, router(collector.clone()), &ServeConfig::default(), shutdown).await;
 //!     collector.drain().await;
 //!     Ok(())
 //! }
