@@ -103,6 +103,27 @@ impl PrivateRedis {
         Ok(command.exec_async(&mut connection).await?)
     }
 
+    /// Every text in a stream, one behind the other.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn stream(&self, key: &str) -> anyhow::Result<Vec<u8>> {
+        fn gather(value: redis::Value, bytes: &mut Vec<u8>) {
+            match value {
+                redis::Value::BulkString(text) => bytes.extend(text),
+                redis::Value::Array(values) => values.into_iter().for_each(|value| gather(value, bytes)),
+                _ => {}
+            }
+        }
+        let mut connection =
+            redis::Client::open(self.url_with_password())?.get_multiplexed_async_connection().await?;
+        let entries: redis::Value =
+            redis::cmd("XRANGE").arg(key).arg("-").arg("+").query_async(&mut connection).await?;
+        let mut bytes = Vec::new();
+        gather(entries, &mut bytes);
+        Ok(bytes)
+    }
+
     /// `kill -9`.
     ///
     /// # Errors
