@@ -227,8 +227,12 @@ mod tests {
     }
 
     fn registry_over(store: &Arc<Mutex<Store>>) -> LocalRegistry {
+        registry_kept_in(None, store)
+    }
+
+    fn registry_kept_in(kept_in: Option<PathBuf>, store: &Arc<Mutex<Store>>) -> LocalRegistry {
         let store = Arc::clone(store);
-        LocalRegistry::new(None, move |write_key| {
+        LocalRegistry::new(kept_in, move |write_key| {
             let mut store = store.lock().unwrap();
             store.asked += 1;
             let answer = if store.is_away {
@@ -306,5 +310,25 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(store.lock().unwrap().asked, asked);
         registry.close().await;
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_was_known_is_known_at_the_next_start_while_the_store_is_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, file) = (store_with(1), directory.path().join("registry"));
+        let before = registry_kept_in(Some(file.clone()), &store);
+        assert_eq!(version_of(&before, KEY).await.unwrap(), Some(1));
+        tokio::time::sleep(REFRESH_EVERY * 2).await;
+        before.close().await;
+        store.lock().unwrap().is_away = true;
+        let after = registry_kept_in(Some(file.clone()), &store);
+        assert_eq!(version_of(&after, KEY).await.unwrap(), Some(1));
+        assert!(version_of(&after, OTHER).await.is_err());
+        // What went while nobody looked goes as soon as the store says so.
+        *store.lock().unwrap() = Store::default();
+        tokio::time::sleep(REFRESH_EVERY * 2).await;
+        assert_eq!(version_of(&after, KEY).await.unwrap(), None);
+        after.close().await;
+        store.lock().unwrap().is_away = true;
+        assert!(version_of(&registry_kept_in(Some(file), &store), KEY).await.is_err(), "and from the file");
     }
 }
