@@ -98,7 +98,9 @@ fn change_of(name: Option<&str>, settings: &ProjectOptions) -> Result<ProjectCha
         .map(|limit| change.address_rate_limit_per_minute(limit.0))
         .transpose()?;
     settings.quota_per_month.map(|limit| change.quota_per_month(limit.0)).transpose()?;
-    settings.keep_addresses.map(|keep| change.keep_addresses(keep));
+    if let Some(keep) = settings.keep_addresses {
+        change.keep_addresses(keep);
+    }
     Ok(change)
 }
 

@@ -43,7 +43,6 @@ impl Processing {
             batch_events_max: usize::try_from(options.batch_max).unwrap_or(usize::MAX),
             linger: Duration::from_millis(options.linger_ms),
             reclaim_idle: Duration::from_secs(options.reclaim_idle_seconds),
-            ..ProcessorConfig::default()
         };
         let processor = Processor::new(store.clone(), Arc::clone(queue), config, clock::asked());
         let running = processor.run(stop.clone());
