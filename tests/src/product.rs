@@ -66,7 +66,11 @@ impl Role {
     ///
     /// # Errors
     /// Where the binary cannot be started, or the file not written.
-    pub fn start_with_log<A: AsRef<OsStr>>(folder: &Path, arguments: &[A], log: &Path) -> anyhow::Result<Self> {
+    pub fn start_with_log<A: AsRef<OsStr>>(
+        folder: &Path,
+        arguments: &[A],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
         let mut child = command(folder, arguments).stdout(Stdio::piped()).stderr(log).spawn()?;
         let stdout = BufReader::new(child.stdout.take().context("its output is piped")?);

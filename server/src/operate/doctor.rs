@@ -159,7 +159,7 @@ async fn check_store(options: &Options, findings: &mut Findings) {
         }
         Ok(Err(error)) => findings.fail(
             CHECK,
-            error.to_string(),
+            format!("{:#}", anyhow::Error::from(error)),
             "is the database running, and may this user connect? check --database-url",
         ),
         Err(_) => findings.fail(CHECK, "no answer", "is the database running, and reachable from here?"),
@@ -183,10 +183,9 @@ async fn check_queue(options: &Options, findings: &mut Findings) {
             check_published(options, findings).await;
         }
         Ok(Err(error)) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             findings.fail(
                 CHECK,
-                format!("{error}: {cause}"),
+                format!("{:#}", anyhow::Error::from(error)),
                 "is Redis running, and are address and password right? check --redis-url",
             );
         }

@@ -79,7 +79,7 @@ impl QueueStatus {
         let mut degraded = Vec::new();
         let backlog = match tokio::time::timeout(ANSWER_TIMEOUT, queue.backlog()).await {
             Ok(Ok(backlog)) => backlog,
-            Ok(Err(error)) => return (None, vec![format!("the queue: {}", with_causes(&error))]),
+            Ok(Err(error)) => return (None, vec![format!("the queue: {:#}", anyhow::Error::from(error))]),
             Err(_) => return (None, vec!["the queue does not answer".to_owned()]),
         };
         let oldest = backlog.oldest_received_at.map(|at| at.0);
@@ -311,9 +311,4 @@ fn commits(commits: &[Commit]) -> String {
         ]);
     }
     table.to_string()
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

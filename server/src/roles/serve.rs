@@ -10,9 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::http;
 use super::processing::Processing;
 use crate::admin::api;
-use crate::backends::{open_places, open_queue, open_registry, open_salts, open_store_when_there, open_tokens};
+use crate::backends::{
+    open_places, open_queue, open_registry, open_salts, open_store_when_there, open_tokens,
+};
 use crate::config::{Options, RoleOptions};
 use crate::data_dir::OwnedDataDir;
+use crate::operate::AdminSocket;
 use crate::probes::{self, Metrics, Probed};
 use crate::{demo, lifecycle, web};
 
@@ -36,6 +39,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     let public_url = http::public_url(&options, address);
     let shutdown = lifecycle::shutdown_on_signals()?;
 
+    let admin = AdminSocket::listen(&options.data_dir, "serve", Arc::clone(&queue), shutdown.clone());
     let late = TaskTracker::new();
     if let Some(schema) = late_schema {
         late.spawn(shutdown.clone().run_until_cancelled_owned(schema.bring_up_to_date()));
@@ -62,6 +66,7 @@ pub(crate) async fn serve(options: Options, role: RoleOptions) -> anyhow::Result
     collector.drain().await;
     late.close();
     late.wait().await;
+    admin.end().await;
     processing.end(&*queue, &store).await?;
     tracing::info!("stopped");
     Ok(())
