@@ -137,7 +137,7 @@ async fn run(access: &Access, command: DeadLetterCommand) -> anyhow::Result<()> 
         }
         DeadLetterCommand::Replay { ids, all, json } => {
             anyhow::ensure!(
-                all != ids.is_empty(),
+                all == ids.is_empty(),
                 "name the dead letters to replay, or give --all; see: tallymark dead-letter list"
             );
             let wanted = Replay { ids };
