@@ -19,7 +19,8 @@ use crate::{compactor, days};
 /// How a processor works.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessorConfig {
-    /// Events of one transaction, at most.
+    /// Events of one transaction, at most. Larger ones are not faster from about 2,000 on, and a processor holds several
+    /// at once: with 5,000 it takes 115 MB, with 2,500 it takes 85 MB (docs/benchmarks.md).
     pub batch_events_max: usize,
     /// How long to wait for the first envelope of a batch. Under load batches fill while the one before commits.
     pub linger: Duration,
@@ -30,7 +31,7 @@ pub struct ProcessorConfig {
 impl Default for ProcessorConfig {
     fn default() -> Self {
         Self {
-            batch_events_max: 5_000,
+            batch_events_max: 2_000,
             linger: Duration::from_millis(500),
             reclaim_idle: Duration::from_secs(60),
         }

@@ -57,7 +57,10 @@ pub(crate) fn list() {
     println!(
         "\nTALLYMARK_BENCH_EVENTS=N sets how many events `commit` measures, TALLYMARK_BENCH_SECONDS=N how long"
     );
-    println!("each run of `capture` takes.");
+    println!(
+        "each run of `capture` takes, TALLYMARK_BENCH_ONLY=TEXT which of them: batch, one, counted, visible; then the"
+    );
+    println!("setup, as in \"one Redis, everysec\".");
 }
 
 /// Runs the bench called `name`.

@@ -141,7 +141,7 @@ pub(crate) struct Options {
     pub(crate) database_url: Option<String>,
 
     /// Events that the processor commits in one transaction, at most
-    #[arg(long, global = true, env = "TALLYMARK_BATCH_MAX", value_name = "EVENTS", default_value_t = 5_000,
+    #[arg(long, global = true, env = "TALLYMARK_BATCH_MAX", value_name = "EVENTS", default_value_t = 2_000,
         value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(crate) batch_max: u32,
 

@@ -44,7 +44,8 @@ async fn main() -> anyhow::Result<()> {
     let postgres = told("TALLYMARK_TEST_DATABASE_URL")
         .with_context(|| format!("TALLYMARK_TEST_DATABASE_URL {missing}"))?;
     let backends = Backends::at(redis, postgres).await?;
-    let runs = measure(&backends, seconds).await?;
+    let only = told("TALLYMARK_BENCH_ONLY").unwrap_or_default();
+    let runs = measure(&backends, seconds, &only).await?;
     println!("\n{}", report::table(&runs));
     Ok(())
 }
@@ -54,29 +55,39 @@ fn told(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn measure(backends: &Backends, seconds: u64) -> anyhow::Result<Vec<Run>> {
+/// All runs, or those whose kind and setup `only` names: `counted`, `one Redis, everysec`.
+async fn measure(backends: &Backends, seconds: u64, only: &str) -> anyhow::Result<Vec<Run>> {
     let time = Duration::from_secs(seconds);
+    let wanted = |kind: &str, setup: &str| format!("{kind} {setup}").contains(only);
     let mut runs = Vec::new();
     let mut done = |run: Run| {
         // Each line as it comes; the table at the end has all.
         print!("{}", report::table(std::slice::from_ref(&run)).lines().skip(2).collect::<String>() + "\n");
         runs.push(run);
     };
-    for events in [BATCH, ONE] {
-        done(scenario::bare_route(events, time).await?);
-        for fsync in [Fsync::EverySecond, Fsync::Always] {
-            done(scenario::raw_append(backends, fsync, events, time).await?);
+    for (kind, events) in [("batch", BATCH), ("one", ONE)] {
+        if wanted(kind, "baseline") {
+            done(scenario::bare_route(events, time).await?);
+            for fsync in [Fsync::EverySecond, Fsync::Always] {
+                done(scenario::raw_append(backends, fsync, events, time).await?);
+            }
         }
         for setup in SETUPS {
-            done(scenario::capture(backends, setup, events, time).await?);
+            if wanted(kind, &setup.name()) {
+                done(scenario::capture(backends, setup, events, time).await?);
+            }
         }
     }
     for setup in SETUPS {
-        let envelopes = COUNTED_A_SECOND * seconds / BATCH;
-        done(scenario::until_counted(backends, setup, BATCH, envelopes).await?);
+        if wanted("counted", &setup.name()) {
+            let envelopes = COUNTED_A_SECOND * seconds / BATCH;
+            done(scenario::until_counted(backends, setup, BATCH, envelopes).await?);
+        }
     }
     for setup in SETUPS {
-        done(scenario::visible(backends, setup, FEW, 5_000, time).await?);
+        if wanted("visible", &setup.name()) {
+            done(scenario::visible(backends, setup, FEW, 5_000, time).await?);
+        }
     }
     Ok(runs)
 }

@@ -9,7 +9,7 @@ const OURS: [&str; 4] = ["collect", "serve", "process", "axum"];
 
 const HEAD: &str = "\
 | | events an envelope | requests/s | events/s | CPU µs an event: captures | processes | Redis | PostgreSQL | sends \
-| p99 ms | at half | counted p99 ms | MB, anonymous |
+| p99 ms | at half of what is asked | counted p99 ms | MB, anonymous |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 ";
 
