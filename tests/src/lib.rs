@@ -21,6 +21,7 @@
 pub mod browsers;
 pub mod databases;
 pub mod drive;
+pub mod installation;
 pub mod oracle;
 pub mod patience;
 pub mod product;

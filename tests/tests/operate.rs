@@ -2,88 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tallymark_protocol::{Context as PageContext, Place, UnixMs};
-use tallymark_queue::{
-    ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope, RedisConfig, RedisQueue,
-};
+use tallymark_queue::{ENTRY_VERSION, QueuedEnvelope};
 use tallymark_tests::databases::on_empty_postgres;
+use tallymark_tests::installation::Installation;
 use tallymark_tests::patience::until;
-use tallymark_tests::product::{self, Role, json as run};
-use tallymark_tests::redis::PrivateRedis;
-use tempfile::TempDir;
+use tallymark_tests::product::json as run;
 use uuid::Uuid;
-
-/// A whole installation: where it is, and how its commands are told.
-struct Installation {
-    folder: TempDir,
-    options: Vec<String>,
-    redis: Option<PrivateRedis>,
-}
-
-impl Installation {
-    fn embedded() -> anyhow::Result<Self> {
-        let options = vec!["--data-dir".to_owned(), "data".to_owned()];
-        Ok(Self { folder: tempfile::tempdir()?, options, redis: None })
-    }
-
-    async fn distributed(database: &str) -> anyhow::Result<Self> {
-        let redis = PrivateRedis::start().await?;
-        let password_file = redis.password_file().display().to_string();
-        let options =
-            ["--data-dir", "data", "--redis-url", &redis.url(), "--redis-password-file", &password_file];
-        let mut options = options.map(str::to_owned).to_vec();
-        options.extend(["--database-url".to_owned(), database.to_owned()]);
-        Ok(Self { folder: tempfile::tempdir()?, options, redis: Some(redis) })
-    }
-
-    fn told(&self, arguments: &[&str]) -> Vec<String> {
-        arguments.iter().map(|argument| (*argument).to_owned()).chain(self.options.clone()).collect()
-    }
-
-    fn run(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        run(self.folder.path(), &self.told(arguments))
-    }
-
-    /// What a command that fails prints, on both outputs.
-    fn fails(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::new(product::binary());
-        let output = command.args(self.told(arguments)).current_dir(self.folder.path()).output()?;
-        ensure!(!output.status.success(), "it does not fail: {}", String::from_utf8_lossy(&output.stdout));
-        Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-    }
-
-    /// Starts everything in one process.
-    fn serve(&self) -> anyhow::Result<(Role, String)> {
-        let told = self.told(&[
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--linger-ms",
-            "20",
-            "--reclaim-idle-seconds",
-            "1",
-        ]);
-        let mut role = Role::start(self.folder.path(), &told)?;
-        let address = role.address()?;
-        Ok((role, address))
-    }
-
-    /// The queue itself, while no server has it.
-    async fn queue(&self) -> anyhow::Result<Arc<dyn Queue>> {
-        Ok(match &self.redis {
-            Some(redis) => Arc::new(RedisQueue::new(&RedisConfig::new(redis.url_with_password()))?),
-            None => {
-                let config = EmbeddedConfig::new(self.folder.path().join("data/queue"));
-                Arc::new(EmbeddedQueue::open(config).await?)
-            }
-        })
-    }
-}
 
 /// One event of a project that may not exist.
 fn envelope(project_id: i32) -> anyhow::Result<QueuedEnvelope> {
@@ -239,17 +167,9 @@ async fn doctor_fails_on_a_redis_that_may_lose_what_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_what_to_do_where_nothing_answers() -> anyhow::Result<()> {
-    let at = Installation {
-        options: [
-            "--redis-url",
-            "redis://127.0.0.1:1",
-            "--database-url",
-            "postgres://me:hush@127.0.0.1:1/none",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-        ..Installation::embedded()?
-    };
+    let away =
+        ["--redis-url", "redis://127.0.0.1:1", "--database-url", "postgres://me:hush@127.0.0.1:1/none"];
+    let at = Installation::of_options(&away)?;
     let said = at.fails(&["doctor"])?;
     ensure!(said.contains("--redis-url") && said.contains("--database-url"), "{said}");
     ensure!(!said.contains("hush"), "{said}");

@@ -47,12 +47,6 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Requests a second.
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    pub(crate) fn rate(&self) -> f64 {
-        self.requests as f64 / self.wall.as_secs_f64()
-    }
-
     /// What 99 of 100 requests took at most, in milliseconds.
     pub(crate) fn p99_ms(&self) -> f64 {
         f64::from(percentile(&self.latencies_us, 99)) / 1_000.0
