@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use support::{Event, On, commit, ms, pageview, project, with_store};
 use tallymark_protocol::{HOUR_MS, UnixMs, names};
 use tallymark_store::model::{Counts, Dimension, Scope, SessionRow, fold_sessions};
-use tallymark_store::{Filter, Group, Measure, Operator, Plan, ReadError, Route, Source, Store, StoreError};
+use tallymark_store::{
+    Filter, Group, Measure, Operator, Plan, ProjectChange, ReadError, Route, Source, Store, StoreError,
+};
 use uuid::Uuid;
 
 const MEASURES: [Measure; 6] = [
@@ -390,6 +392,47 @@ async fn a_visitor_that_left_a_row_is_not_counted_there_on_sqlite() {
 #[tokio::test]
 async fn a_visitor_that_left_a_row_is_not_counted_there_on_postgres() {
     with_store(On::Postgres, "read_left", a_visitor_that_left_a_row_is_not_counted_there).await;
+}
+
+/// Where the zone was changed, a day of the new one holds rows of both: who is in two of them is one visitor.
+async fn a_visitor_of_both_zones_days_is_one(store: Store) {
+    let project_id = project(&store, "UTC", "wk_1").await;
+    commit(&store, project_id, 1, &[pageview(1, "2026-03-05T10:00:00Z", 5, "/")]).await;
+    store.compact_all().await.unwrap();
+    let mut change = ProjectChange::default();
+    change.time_zone("Europe/Berlin").unwrap();
+    store.change_project(project_id, &change).await.unwrap();
+    commit(&store, project_id, 2, &[pageview(2, "2026-03-05T11:00:00Z", 5, "/")]).await;
+    let plan = Plan {
+        project_id,
+        edges: vec![ms("2026-03-04T23:00:00Z"), ms("2026-03-05T23:00:00Z"), ms("2026-03-06T23:00:00Z")],
+        dimensions: Vec::new(),
+        filters: Vec::new(),
+        measures: vec![Measure::Visitors, Measure::Pageviews],
+        route: Route::Best,
+    };
+    for folded in [false, true] {
+        if folded {
+            store.compact_all().await.unwrap();
+        }
+        for dimensions in [Vec::new(), vec![Dimension::Page]] {
+            let reading = store.read(&Plan { dimensions, ..plan.clone() }).await.unwrap();
+            assert_eq!(reading.source, Source::Rollups);
+            let counted: Vec<_> =
+                reading.groups.iter().map(|group| (group.visitors, group.counts.pageviews)).collect();
+            assert_eq!(counted, [(1, 2)], "{folded}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_of_both_zones_days_is_one_on_sqlite() {
+    with_store(On::Sqlite, "read_zones", a_visitor_of_both_zones_days_is_one).await;
+}
+
+#[tokio::test]
+async fn a_visitor_of_both_zones_days_is_one_on_postgres() {
+    with_store(On::Postgres, "read_zones", a_visitor_of_both_zones_days_is_one).await;
 }
 
 /// Text that means something to SQL or to patterns is only text.

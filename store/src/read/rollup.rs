@@ -66,14 +66,30 @@ struct Summed {
     sketch: Sketch,
     /// Counted without a sketch.
     visitors: u64,
+    /// How many rows these are of.
+    counted: u32,
 }
 
 /// Reads the plan's groups.
 pub(crate) async fn read(snapshot: &mut Snapshot, rollup: &RollupPlan<'_>) -> Result<Vec<Group>, ReadError> {
-    let sketches_from = if rollup.is_row_by_row() { rollup.plan.to() } else { rollup.plan.from() };
-    let mut folded = Folded { rollup, stale: HashSet::new(), sketches_from, groups: BTreeMap::new() };
     let deltas = pending(snapshot, rollup.plan.project_id).await?;
-    folded.take_deltas(&deltas)?;
+    if rollup.is_row_by_row() {
+        let folded = fold(snapshot, rollup, &deltas, rollup.plan.to()).await?;
+        if !folded.is_crowded() {
+            return Ok(folded.into_groups());
+        }
+    }
+    Ok(fold(snapshot, rollup, &deltas, rollup.plan.from()).await?.into_groups())
+}
+
+async fn fold<'p>(
+    snapshot: &mut Snapshot,
+    rollup: &'p RollupPlan<'p>,
+    deltas: &DeltaFold,
+    sketches_from: UnixMs,
+) -> Result<Folded<'p>, ReadError> {
+    let mut folded = Folded { rollup, stale: HashSet::new(), sketches_from, groups: BTreeMap::new() };
+    folded.take_deltas(deltas)?;
     for (grain, from, to) in route::runs(&rollup.segments) {
         let sql = rollup.rows_sql(Sql::new(snapshot.dialect()), grain, (from, to), folded.sketches_from);
         snapshot.fetch(sql, |row: StoredRollup| folded.take_row(grain, row)).await?;
@@ -84,7 +100,7 @@ pub(crate) async fn read(snapshot: &mut Snapshot, rollup: &RollupPlan<'_>) -> Re
             .fetch(sql, |(visitor_id,): (Uuid,)| folded.take_visitor(grain, bucket, &value, visitor_id))
             .await?;
     }
-    Ok(folded.into_groups())
+    Ok(folded)
 }
 
 /// Reads the deltas of a project that no compactor has folded yet.
@@ -214,6 +230,7 @@ impl Folded<'_> {
         sum.counts.add(&row.counts);
         if counted {
             sum.visitors += row.visitors.cast_unsigned();
+            sum.counted += u32::from(row.visitors > 0);
         } else if let Some(bytes) = row.sketch.filter(|_| !doubtful) {
             let sketch = Sketch::from_bytes(&bytes).ok_or_else(|| StoreError::Corrupt {
                 table: grain.table(),
@@ -240,6 +257,13 @@ impl Folded<'_> {
 
     fn is_stale(&self, grain: Grain, at: UnixMs, value: &str) -> bool {
         !self.stale.is_empty() && self.stale.contains(&(grain, at, value.to_owned()))
+    }
+
+    /// Whether visitors that were counted without a sketch are not all of a group's: buckets of another time zone,
+    /// which was the project's before, lie within the plan's.
+    fn is_crowded(&self) -> bool {
+        let crowded = |sum: &Summed| sum.counted > 1 || (sum.counted == 1 && !sum.sketch.is_empty());
+        self.groups.values().any(crowded)
     }
 
     fn slot(&mut self, bucket: usize, value: &str) -> Result<&mut Summed, ReadError> {
