@@ -190,6 +190,26 @@ async fn segments_whose_entries_are_acked_are_deleted() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_not_replaced_by_a_later_entry_that_stood_in_the_same_place() {
+    for checkpoint_is_lost in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..3 {
+            let queue = open(dir.path()).await;
+            append(&queue, number..number + 1).await;
+            let handle = read(&queue).await[0].handle;
+            queue.dead_letter(handle, "no good", NOW).await.unwrap();
+            queue.close().await;
+            open(dir.path()).await.close().await; // nothing comes in: no segment is left
+            if checkpoint_is_lost {
+                std::fs::remove_file(dir.path().join("acks.checkpoint")).unwrap();
+            }
+        }
+        let kept = open(dir.path()).await.dead_letters(None, 10).await.unwrap();
+        assert_eq!(kept.len(), 3, "checkpoint lost: {checkpoint_is_lost}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_checkpoint_means_redelivery_and_never_loss() {
     let dir = tempfile::tempdir().unwrap();
     let queue = open(dir.path()).await;

@@ -16,6 +16,10 @@ const FILE_NEXT: &str = "acks.checkpoint.next";
 /// The acked entries of every segment, by byte offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
+    /// The number that the next new segment would have had: with the last segment deleted, nothing else may know which
+    /// were used. 0 in checkpoints that did not say.
+    #[serde(default)]
+    pub(super) next_number: u64,
     pub(super) segments: BTreeMap<u64, Acked>,
 }
 
@@ -67,7 +71,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(load(dir.path()), Checkpoint::default());
         let acked = Acked { before: 100, at: vec![150, 300] };
-        let checkpoint = Checkpoint { segments: BTreeMap::from([(7, acked)]) };
+        let checkpoint = Checkpoint { next_number: 8, segments: BTreeMap::from([(7, acked)]) };
         store(dir.path(), &checkpoint).unwrap();
         assert_eq!(load(dir.path()), checkpoint);
 

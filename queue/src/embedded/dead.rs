@@ -126,6 +126,11 @@ impl DeadLetters {
         self.letters.len() as u64
     }
 
+    /// The last segment that an entry of them had stood in.
+    pub(super) fn last_segment(&self) -> Option<u64> {
+        self.letters.last_key_value().map(|(id, _)| id.major)
+    }
+
     /// The bytes of them all.
     pub(super) const fn bytes(&self) -> u64 {
         self.letters_bytes

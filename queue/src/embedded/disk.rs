@@ -56,13 +56,22 @@ pub(super) fn dead_letters_path(dir: &Path) -> PathBuf {
 
 /// The numbers of the segments in `dir`, ascending.
 pub(super) fn segment_numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = numbers_in(dir, |name| name.strip_suffix(".segment"))?;
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The numbers of the segments that stretches were quarantined of.
+pub(super) fn quarantined_numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    numbers_in(dir, |name| Some(name.strip_suffix(".quarantine")?.split_once('-')?.0))
+}
+
+fn numbers_in(dir: &Path, number: impl Fn(&str) -> Option<&str>) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(dir)? {
         let name = file?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".segment")?.parse::<u64>().ok());
-        numbers.extend(number);
+        numbers.extend(name.to_str().and_then(&number).and_then(|number| number.parse::<u64>().ok()));
     }
-    numbers.sort_unstable();
     Ok(numbers)
 }
 

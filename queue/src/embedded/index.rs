@@ -316,6 +316,9 @@ impl Index {
         self.dirty = false;
         let mut checkpoint = Checkpoint::default();
         for (&number, segment) in &self.segments {
+            if segment.unacked == segment.records.len() {
+                continue; // most of a long backlog, which is not to be walked through for each checkpoint
+            }
             let first_unacked = segment.records.iter().position(|(_, acked)| !acked);
             let at = first_unacked.unwrap_or(segment.records.len());
             let (done, rest) = segment.records.split_at(at);

@@ -36,20 +36,35 @@ pub(super) fn open_dir(dir: &Path) -> io::Result<Opened> {
     std::fs::create_dir_all(dir)?;
     let checkpoint = checkpoint::load(dir);
     let numbers = disk::segment_numbers(dir)?;
-    let last_number = numbers.iter().chain(checkpoint.segments.keys()).max().copied();
     let mut tries = tries::load(dir).unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot read how often entries were tried; counting anew");
         tries::Known::default()
     });
+    let dead = DeadLetters::open(dir)?;
+    let next_number = next_number(dir, &numbers, &checkpoint, &tries, &dead)?;
     tries.retain(|position, _| numbers.binary_search(&position.segment).is_ok());
     let mut index = Index::new(tries);
     let mut unread = Unread { numbers, checkpoint };
     for segment in unread.read(dir) {
         index.add_old(segment);
     }
-    let dead = DeadLetters::open(dir)?;
     index.set_dead_letters(dead.len());
-    Ok(Opened { index, dead, unread, next_number: last_number.map_or(1, |last| last + 1) })
+    Ok(Opened { index, dead, unread, next_number })
+}
+
+/// A number that no segment ever had. The checkpoint, which knows, may be lost; a dead letter, a note of tries or a
+/// quarantined stretch of a segment that is gone must not come to be about a new one even then.
+fn next_number(
+    dir: &Path,
+    numbers: &[u64],
+    checkpoint: &Checkpoint,
+    tries: &tries::Known,
+    dead: &DeadLetters,
+) -> io::Result<u64> {
+    let used = numbers.iter().chain(checkpoint.segments.keys()).copied();
+    let used = used.chain(tries.keys().map(|position| position.segment));
+    let used = used.chain(dead.last_segment()).chain(disk::quarantined_numbers(dir)?);
+    Ok(checkpoint.next_number.max(used.max().map_or(1, |last| last + 1)))
 }
 
 /// A segment as it was found.

@@ -18,7 +18,8 @@ use super::index::Position;
 const FILE: &str = "tries.log";
 const FILE_NEXT: &str = "tries.log.next";
 
-/// How long the log gets before what is acked is left out of it. It is read as a whole at opening.
+/// What the log may hold beside what it was last rewritten with, and as much again, before what is acked is left out of
+/// it. It is read as a whole at opening.
 const LOG_BYTES_MAX: u64 = 1 << 20;
 
 /// What is known of an entry.
@@ -39,6 +40,8 @@ pub(super) struct TriesLog {
     dir: PathBuf,
     log: Option<File>,
     len: u64,
+    /// Its length after the last [`TriesLog::rewrite`]: shorter it cannot be made.
+    rewritten_len: u64,
 }
 
 /// What the log in `dir` says. A note that is torn or damaged is passed over: an entry of it is tried more often.
@@ -58,12 +61,12 @@ pub(super) fn load(dir: &Path) -> io::Result<Known> {
 
 impl TriesLog {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), log: None, len: 0 }
+        Self { dir: dir.to_owned(), log: None, len: 0, rewritten_len: 0 }
     }
 
     /// Whether it holds so much that [`TriesLog::rewrite`] is due.
     pub(super) const fn is_long(&self) -> bool {
-        self.len > LOG_BYTES_MAX
+        self.len > LOG_BYTES_MAX + 2 * self.rewritten_len
     }
 
     /// Adds notes.
@@ -86,16 +89,19 @@ impl TriesLog {
         self.log = None;
         let (path, next) = (self.dir.join(FILE), self.dir.join(FILE_NEXT));
         if known.is_empty() {
-            self.len = 0;
+            (self.len, self.rewritten_len) = (0, 0);
             return match std::fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             };
         }
         let mut file = File::create(&next)?;
-        file.write_all(&encode(known.iter().map(|(&position, &tries)| (position, tries)))?)?;
+        let bytes = encode(known.iter().map(|(&position, &tries)| (position, tries)))?;
+        file.write_all(&bytes)?;
         file.sync_data()?;
         std::fs::rename(next, path)?;
+        self.rewritten_len = bytes.len() as u64;
+        self.len = self.rewritten_len;
         disk::sync_dir(&self.dir)
     }
 
@@ -152,5 +158,27 @@ mod tests {
         assert_eq!(load(dir.path()).unwrap().len(), 2);
         log.rewrite(&Known::new()).unwrap();
         assert!(!dir.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_rewrite_is_not_due_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = TriesLog::new(dir.path());
+        let note_until_long = |log: &mut TriesLog| {
+            (0..).find(|&offset| {
+                log.note(&[(Position { segment: 1, offset }, Tries::default())]).unwrap();
+                log.is_long()
+            })
+        };
+        note_until_long(&mut log);
+        let notes = vec![(AT, Tries::default()); 100];
+        log.note(&notes).unwrap();
+        log.rewrite(&Known::from([(AT, Tries::default())])).unwrap();
+        assert!(!log.is_long(), "it holds one note");
+        note_until_long(&mut log);
+        let many = (0..60_000).map(|offset| (Position { segment: 9, offset }, Tries::default())).collect();
+        log.rewrite(&many).unwrap();
+        assert!(std::fs::metadata(dir.path().join(FILE)).unwrap().len() > LOG_BYTES_MAX);
+        assert!(!log.is_long(), "what is known cannot be left out");
     }
 }

@@ -270,6 +270,7 @@ impl Writer {
     fn write_checkpoint(&mut self) {
         self.checkpointed_at = Some(Instant::now());
         let mut acks = self.shared.index().take_checkpoint();
+        acks.next_number = self.next_number;
         self.shared.unread().add_acks_to(&mut acks);
         if let Err(error) = checkpoint::store(&self.dir, &acks) {
             tracing::warn!(%error, "cannot write the queue's checkpoint; acked entries may be delivered again");
