@@ -30,6 +30,33 @@ macro_rules! from_rows {
 }
 pub(crate) use from_rows;
 
+/// What rows are read from: by name, since statements that are prepared outlive added columns. PostgreSQL refuses those
+/// whose answer would have one more, again and again on the same connection.
+macro_rules! session_columns {
+    () => {
+        "project_id, session_id, visitor_id, started_at, ended_at, hour_bucket, day_bucket, entry_at, entry_id, exit_at,
+            exit_id, pageviews, events, interactions, engaged_ms, entry_page, exit_page, hostname, referrer, source,
+            browser, os, device, country, region, city"
+    };
+}
+pub(crate) use session_columns;
+
+/// As of sessions.
+macro_rules! tab_columns {
+    () => {
+        "project_id, tab_id, first_at, last_at, seen"
+    };
+}
+pub(crate) use tab_columns;
+
+/// As of sessions.
+macro_rules! alias_columns {
+    () => {
+        "project_id, visitor_id, user_id, occurred_at, event_id"
+    };
+}
+pub(crate) use alias_columns;
+
 from_rows!(SessionRow, |row| Ok(SessionRow {
     project_id: row.try_get("project_id")?,
     session_id: row.try_get("session_id")?,

@@ -14,7 +14,7 @@ use crate::columns::{Day, Ms};
 use crate::commit::{MovedSession, Statements, StoredRules};
 use crate::commit_log::CommitRow;
 use crate::model::{EventRow, Identification, SessionRow, TabRow, VisitorDay, VisitorDayKey, parse_zone};
-use crate::rows::{self, RulesRow};
+use crate::rows::{self, RulesRow, alias_columns, session_columns, tab_columns};
 
 pub(crate) struct CommitTx {
     pub(super) tx: Transaction<'static, Postgres>,
@@ -246,13 +246,15 @@ impl Statements for CommitTx {
     async fn lock_sessions(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<SessionRow>, StoreError> {
         let (projects, ids) = arrays(keys);
         // A locking sub-select is never merged into the join: one look-up a key, in the order of the keys.
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "select s.* from unnest($1::int[], $2::uuid[]) k (project_id, session_id)
              cross join lateral (
-                select * from session s
+                select ",
+            session_columns!(),
+            " from session s
                 where s.project_id = k.project_id and s.session_id = k.session_id for update
              ) s",
-        )
+        ))
         .bind(projects)
         .bind(ids)
         .fetch_all(&mut *self.tx)
@@ -269,13 +271,15 @@ impl Statements for CommitTx {
 
     async fn lock_tabs(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<TabRow>, StoreError> {
         let (projects, ids) = arrays(keys);
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "select t.* from unnest($1::int[], $2::uuid[]) k (project_id, tab_id)
              cross join lateral (
-                select * from tab_ledger t
+                select ",
+            tab_columns!(),
+            " from tab_ledger t
                 where t.project_id = k.project_id and t.tab_id = k.tab_id for update
              ) t",
-        )
+        ))
         .bind(projects)
         .bind(ids)
         .fetch_all(&mut *self.tx)
@@ -288,13 +292,15 @@ impl Statements for CommitTx {
 
     async fn identifications(&mut self, keys: &[(i32, Uuid)]) -> Result<Vec<Identification>, StoreError> {
         let (projects, ids) = arrays(keys);
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "select a.* from unnest($1::int[], $2::uuid[]) k (project_id, visitor_id)
              cross join lateral (
-                select * from person_alias a
+                select ",
+            alias_columns!(),
+            " from person_alias a
                 where a.project_id = k.project_id and a.visitor_id = k.visitor_id limit 1
              ) a",
-        )
+        ))
         .bind(projects)
         .bind(ids)
         .fetch_all(&mut *self.tx)

@@ -7,6 +7,7 @@ use crate::StoreError;
 use crate::columns::Day;
 use crate::commit::MovedSession;
 use crate::model::{SessionRow, VisitorDay, VisitorDayKey};
+use crate::rows::session_columns;
 
 pub(super) const DAYS_INSERT_MISSING: &str = "insert into visitor_day (project_id, day, visitor_id, visits)
     select * from unnest($1::int[], $2::date[], $3::uuid[], $4::text[])
@@ -41,7 +42,7 @@ impl CommitTx {
         Ok(sqlx::query_as(
             "select d.* from unnest($1::int[], $2::date[], $3::uuid[]) k (project_id, day, visitor_id)
              cross join lateral (
-                select * from visitor_day d
+                select project_id, day, visitor_id, visits from visitor_day d
                 where d.project_id = k.project_id and d.day = k.day and d.visitor_id = k.visitor_id for update
              ) d",
         )
@@ -57,10 +58,11 @@ impl CommitTx {
         keys: &[(i32, Uuid)],
     ) -> Result<Vec<SessionRow>, StoreError> {
         let (projects, ids) = arrays(keys);
-        Ok(sqlx::query_as(
-            "delete from session s using unnest($1::int[], $2::uuid[]) k (project_id, session_id)
-             where s.project_id = k.project_id and s.session_id = k.session_id returning s.*",
-        )
+        Ok(sqlx::query_as(concat!(
+            "delete from session s using unnest($1::int[], $2::uuid[]) k (of_project, of_session)
+             where s.project_id = k.of_project and s.session_id = k.of_session returning ",
+            session_columns!()
+        ))
         .bind(projects)
         .bind(ids)
         .fetch_all(&mut *self.tx)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::columns::{Address, Day, Ms};
 use crate::model::{EventRow, Identification, SessionRow, TabRow};
-use crate::rows::from_rows;
+use crate::rows::{alias_columns, from_rows, session_columns, tab_columns};
 use crate::{Store, StoreError, on_both};
 
 /// The first day that calendars have, 0001-01-01: before every stored one.
@@ -81,9 +81,11 @@ impl Store {
         last: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        on_both!(self, read, |pool| Ok(sqlx::query_as(
-            "select * from session where project_id = $1 and session_id > $2 order by session_id limit $3",
-        )
+        on_both!(self, read, |pool| Ok(sqlx::query_as(concat!(
+            "select ",
+            session_columns!(),
+            " from session where project_id = $1 and session_id > $2 order by session_id limit $3"
+        ))
         .bind(project_id)
         .bind(last.unwrap_or(Uuid::nil()))
         .bind(i64::from(limit))
@@ -101,9 +103,11 @@ impl Store {
         last: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<TabRow>, StoreError> {
-        on_both!(self, read, |pool| Ok(sqlx::query_as(
-            "select * from tab_ledger where project_id = $1 and tab_id > $2 order by tab_id limit $3",
-        )
+        on_both!(self, read, |pool| Ok(sqlx::query_as(concat!(
+            "select ",
+            tab_columns!(),
+            " from tab_ledger where project_id = $1 and tab_id > $2 order by tab_id limit $3"
+        ))
         .bind(project_id)
         .bind(last.unwrap_or(Uuid::nil()))
         .bind(i64::from(limit))
@@ -122,14 +126,16 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Identification>, StoreError> {
         on_both!(self, read, |pool| {
-            Ok(sqlx::query_as(
-            "select * from person_alias where project_id = $1 and visitor_id > $2 order by visitor_id limit $3",
-        )
-        .bind(project_id)
-        .bind(last.unwrap_or(Uuid::nil()))
-        .bind(i64::from(limit))
-        .fetch_all(pool)
-        .await?)
+            Ok(sqlx::query_as(concat!(
+                "select ",
+                alias_columns!(),
+                " from person_alias where project_id = $1 and visitor_id > $2 order by visitor_id limit $3"
+            ))
+            .bind(project_id)
+            .bind(last.unwrap_or(Uuid::nil()))
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await?)
         })
     }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tallymark_store::{Kind, Store, StoreError};
+use tallymark_store::{EnvelopeRow, Kind, Store, StoreError};
 use tallymark_tests::databases::{TestStore, on_empty_postgres, on_empty_sqlite, on_postgres};
 use tallymark_tests::on_both_stores;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::traffic::{RECEIVED, commit, envelope, ms, pageview, project};
+use crate::traffic::{RECEIVED, commit, envelope, ms, named, outcomes, pageview, project};
 
 on_both_stores!(
     days_are_made_once_however_many_ask,
@@ -50,6 +50,39 @@ async fn what_is_wrong_with_the_store_gives_no_envelope_up(test: TestStore) -> a
     sql.run("alter table session_elsewhere rename to session").await?;
     assert_eq!(commit(&test, [sent]).await?.accepted, 1);
     Ok(())
+}
+
+/// Another process brought the schema up to date: this one's statements are prepared, and stay good.
+#[tokio::test]
+async fn processors_go_on_when_tables_get_columns() {
+    on_postgres(async |test| {
+        let project = project(&test, "UTC").await;
+        let ats =
+            ["2026-10-27T09:30:00Z", "2026-10-27T08:59:00Z", "2026-10-27T09:00:00Z", "2026-10-27T08:30:00Z"];
+        let sent = |turn: u128, at: &'static str| {
+            let visits = [pageview(2 * turn, at).by("ann"), pageview(2 * turn + 1, at).sessionless(7)];
+            let numbered =
+                u32::try_from(turn).into_iter().map(|seq| (uuid::Uuid::from_u128(1), seq)).collect();
+            EnvelopeRow { numbered, ..envelope(project, turn, &visits) }
+        };
+        for (turn, at) in (1..).zip(ats) {
+            commit(&test, [sent(turn, at)]).await?;
+        }
+        outcomes(&test, project).await?;
+        let mut sql = test.sql().await?;
+        sql.run("alter table session add column later text").await?;
+        sql.run("alter table tab_ledger add column later text").await?;
+        sql.run("alter table person_alias add column later text").await?;
+        sql.run("alter table visitor_day add column later text").await?;
+        sql.run("alter table event add column later text").await?;
+        for (turn, at) in (11..).zip(ats.map(|at| at.replace("10-27T", "10-26T"))) {
+            commit(&test, [sent(turn, String::leak(at))]).await?;
+        }
+        let accepted = outcomes(&test, project).await?;
+        assert_eq!(accepted, named(&[("accepted", 16)]));
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]
