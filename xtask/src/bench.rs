@@ -1,11 +1,11 @@
 //! `cargo xtask bench`: measurements, against servers of their own where they need some.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
 use crate::children::{Running, Signal, catch_signals, tied};
-use crate::run::{run, step};
+use crate::run::{cargo, run, step};
 use crate::services::{self, Durability, Postgres, Redis};
 use crate::{product, root};
 
@@ -81,9 +81,7 @@ pub(crate) fn bench(name: &str) -> anyhow::Result<ExitCode> {
     }
     let binary = if needs(Need::Product) { Some(product::build()?) } else { None };
     let arguments = ["bench", "--package", bench.package, "--bench", bench.name];
-    step("compiling in release mode", || {
-        run(Command::new("cargo").args(arguments).arg("--no-run").current_dir(root()?))
-    })?;
+    step("compiling in release mode", || run(cargo().args(arguments).arg("--no-run").current_dir(root()?)))?;
     catch_signals()?;
     let postgres = if needs(Need::Postgres) { Some(Postgres::start(Durability::Full)?) } else { None };
     let redis = if needs(Need::Redis) { Some(Redis::start()?) } else { None };

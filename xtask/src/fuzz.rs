@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, bail};
 
 use crate::children::{Running, Signal, catch_signals, tied};
-use crate::run::{run, step};
+use crate::run::{cargo, run, step};
 use crate::setup::{Needed, apt_install};
 use crate::{product, root};
 
@@ -108,7 +108,7 @@ pub(crate) fn fuzz(arguments: &[&str]) -> anyhow::Result<ExitCode> {
 fn build() -> anyhow::Result<PathBuf> {
     let (host, folder) = (host()?, product::target()?.join("fuzz"));
     step("compiling with instrumentation", || {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = cargo();
         cargo.args(["build", "--release", "--bins"]).current_dir(root()?.join("fuzz"));
         // For a named target flags do not reach build scripts and macros, which are not under test.
         cargo.args(["--target", &host]).arg("--target-dir").arg(&folder);

@@ -1,11 +1,10 @@
 //! Building the product: the server, in release mode, with the tracker inside.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Context;
 
-use crate::run::{run, step};
+use crate::run::{cargo, run, step};
 use crate::{root, tracker};
 
 /// Builds the tracker and then `target/release/tallymark` around it; says where that is.
@@ -16,7 +15,7 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     tracker::build()?;
     eprintln!("Server");
     step("compiling in release mode", || {
-        run(Command::new("cargo").args(["build", "--release", "--package", "tallymark"]).current_dir(root()?))
+        run(cargo().args(["build", "--release", "--package", "tallymark"]).current_dir(root()?))
     })?;
     let program = target()?.join("release/tallymark");
     eprintln!("  {}", program.display());

@@ -17,6 +17,22 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> a
     Ok(done)
 }
 
+/// Cargo, as a person at a shell would start it.
+///
+/// We are started by cargo ourselves, which says in the environment what package we are. Build scripts that look at
+/// that (ring's does) would run anew each time somebody else starts cargo, and what depends on them be compiled anew.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    });
+    for name in ours {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Runs `command` and waits; its output goes where ours goes.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use anyhow::{Context, ensure};
 
 use crate::children::{Running, Signal, catch_signals, tied};
-use crate::run::{exists, run, step};
+use crate::run::{cargo, exists, run, step};
 use crate::serve::configuration;
 use crate::services::{self, Durability, Postgres, Redis};
 use crate::setup::{NODE, Needed, npm_ci};
@@ -146,7 +146,7 @@ fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
 }
 
 fn build() -> anyhow::Result<Command> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.arg("build").current_dir(root()?);
     Ok(cargo)
 }

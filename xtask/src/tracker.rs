@@ -11,7 +11,7 @@ use anyhow::Context;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 use crate::root;
-use crate::run::{run, step};
+use crate::run::{cargo, run, step};
 use crate::setup::{self, WASM_TARGET};
 
 /// Builds `npm/dist/`; does nothing where neither the compiled tracker nor its JavaScript changed.
@@ -25,7 +25,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     let target = root.join("target/tracker");
     // Its own folder: the product's build and this one do not wait for each other's lock.
     step("compiling to WebAssembly", || {
-        run(Command::new("cargo")
+        run(cargo()
             .args(["build", "--quiet", "--package", "tallymark-sdk", "--lib", "--profile", "tracker"])
             .args(["--target", WASM_TARGET, "--target-dir"])
             .arg(&target)
