@@ -28,7 +28,10 @@ const NONCE_BYTES: usize = 12;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read.
-    #[error("cannot read the secret file {path}; make one by: head -c 32 /dev/urandom > {path}")]
+    #[error(
+        "cannot read the secret file {path}; let this process's user read it, or, where collectors have none yet, make one \
+         by: head -c 32 /dev/urandom > {path}"
+    )]
     Unreadable {
         /// Which file.
         path: PathBuf,

@@ -147,6 +147,9 @@ async fn show(store: &Store, project: Project, json: bool) -> anyhow::Result<()>
     print_one(&shown, json, || lines(&fields))
 }
 
+/// What a person looks for first.
+const FIRST: [&str; 5] = ["id", "name", "write_keys", "origins", "timezone"];
+
 /// Each field of an object in a line.
 fn lines(fields: &Value) -> String {
     let text = |name: &str, value: &Value| match value {
@@ -158,6 +161,11 @@ fn lines(fields: &Value) -> String {
         }
         other => other.to_string(),
     };
-    let fields = fields.as_object().into_iter().flatten();
-    fields.map(|(name, value)| format!("{name:<30} {}", text(name, value))).collect::<Vec<_>>().join("\n")
+    let mut fields: Vec<(&String, &Value)> = fields.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+    fields
+        .into_iter()
+        .map(|(name, value)| format!("{name:<30} {}", text(name, value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
+use super::values;
+
 /// What to do with projects. Works whether or not a server runs on the same database.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectCommand {
@@ -16,7 +18,7 @@ pub(crate) enum ProjectCommand {
         #[arg(long)]
         json: bool,
     },
-    /// List projects with their settings
+    /// List projects and the write keys that work; as JSON with their settings
     List {
         /// Print a JSON array
         #[arg(long)]
@@ -58,25 +60,26 @@ pub(crate) struct ProjectOptions {
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<String>,
     /// Minutes without activity after which the server begins a new session [default: 30]
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", value_parser = values::minutes, allow_negative_numbers = true)]
     pub(crate) session_timeout_minutes: Option<i64>,
-    /// Days for which events and sessions are kept, at least 3; 0: for ever [default: 90]
-    #[arg(long, value_name = "DAYS")]
+    /// Days for which events and sessions are to be kept, at least 3; 0: for ever. It says how late events may come; nothing
+    /// is deleted by it yet [default: 90]
+    #[arg(long, value_name = "DAYS", value_parser = values::days, allow_negative_numbers = true)]
     pub(crate) retention_days: Option<i64>,
-    /// Days for which hourly numbers are kept; 0: for ever [default: 365]
-    #[arg(long, value_name = "DAYS")]
+    /// Days for which hourly numbers are to be kept; 0: for ever. Nothing is deleted by it yet [default: 365]
+    #[arg(long, value_name = "DAYS", value_parser = values::days, allow_negative_numbers = true)]
     pub(crate) hourly_retention_days: Option<i64>,
-    /// Days for which daily numbers are kept; 0: for ever [default: 1826]
-    #[arg(long, value_name = "DAYS")]
+    /// Days for which daily numbers are to be kept; 0: for ever. Nothing is deleted by it yet [default: 1826]
+    #[arg(long, value_name = "DAYS", value_parser = values::days, allow_negative_numbers = true)]
     pub(crate) daily_retention_days: Option<i64>,
     /// Events that the project may send in a minute, or none for no limit [default: none]
-    #[arg(long, value_name = "EVENTS", value_parser = limit)]
+    #[arg(long, value_name = "EVENTS", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) rate_limit_per_minute: Option<Limit>,
     /// Events that one address may send to the project in a minute, or none for no limit [default: none]
-    #[arg(long, value_name = "EVENTS", value_parser = limit)]
+    #[arg(long, value_name = "EVENTS", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) address_rate_limit_per_minute: Option<Limit>,
     /// Events that are counted in a UTC month, or none for no limit [default: none]
-    #[arg(long, value_name = "EVENTS", value_parser = limit)]
+    #[arg(long, value_name = "EVENTS", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) quota_per_month: Option<Limit>,
     /// Whether the addresses that events come from are stored with them: true or false [default: false]
     #[arg(long, value_name = "BOOL")]
@@ -192,6 +195,7 @@ pub(crate) enum ShieldCommand {
         /// The project's id
         project: i32,
         /// The shield's id, from `shield list`
+        #[arg(value_parser = values::shield_id)]
         id: Uuid,
         /// Print one JSON object: removed
         #[arg(long)]
@@ -199,14 +203,15 @@ pub(crate) enum ShieldCommand {
     },
 }
 
-/// What to do with declared properties: those of events that rollups hold, from their declaration on.
+/// What to do with declared properties: those of events that rollups are to hold. Declarations are kept; rollups do not
+/// hold them yet.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PropertyCommand {
-    /// Declare a property, for events that are stored from now on
+    /// Declare a property, for events that come from now on; rollups do not hold it yet
     Declare {
         /// The project's id
         project: i32,
-        /// The event's name, a dot, and the property's: feature_used.feature_name
+        /// The event's name, a dot, and the property's, which has none itself: feature_used.feature_name
         #[arg(value_name = "EVENT.PROPERTY")]
         property: EventProperty,
         /// What its values are
@@ -291,6 +296,7 @@ pub(crate) enum TokenCommand {
     /// Revoke a token
     Revoke {
         /// The token's id, from `token list`
+        #[arg(value_parser = values::token_id)]
         id: Uuid,
         /// Print one JSON object: revoked
         #[arg(long)]

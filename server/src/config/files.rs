@@ -4,8 +4,13 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The options in a TOML file, by their ids. A missing file is an empty one; an unknown key is an error.
-pub(super) fn toml(path: &Path, known: &[String]) -> Result<HashMap<String, String>, String> {
+/// The options in a TOML file, by their ids. A missing file is an empty one; an unknown key is an error. `lists` are the
+/// options that may be given several times: their values may be lists, which are joined by commas.
+pub(super) fn toml(
+    path: &Path,
+    known: &[String],
+    lists: &[String],
+) -> Result<HashMap<String, String>, String> {
     let Some(text) = read(path)? else { return Ok(HashMap::new()) };
     let table: toml::Table = text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
     let mut options = HashMap::new();
@@ -19,7 +24,16 @@ pub(super) fn toml(path: &Path, known: &[String]) -> Result<HashMap<String, Stri
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Boolean(flag) => flag.to_string(),
-            other => return Err(format!("{}: {key} cannot be a {}", path.display(), other.type_str())),
+            toml::Value::Array(values) if lists.contains(&id) => {
+                let texts: Option<Vec<&str>> = values.iter().map(toml::Value::as_str).collect();
+                texts
+                    .ok_or_else(|| format!("{}: {key} has to be a list of texts in quotes", path.display()))?
+                    .join(",")
+            }
+            other => {
+                let (path, kind) = (path.display(), other.type_str());
+                return Err(format!("{path}: {key} has to be one text in quotes, or a number, not a {kind}"));
+            }
         };
         options.insert(id, text);
     }

@@ -3,6 +3,7 @@
 mod admin;
 mod files;
 mod options;
+mod values;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ pub(crate) use options::{
 /// Reads the configuration of this process. The error says by itself what to change; `--help` is one too.
 pub(crate) fn read() -> Result<Settings, clap::Error> {
     #[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
-    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let environment = |name: &str| std::env::var(name).ok();
     parse(std::env::args_os().collect(), Path::new("."), environment)
 }
 
@@ -36,27 +37,35 @@ fn parse(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Settings, clap::Error> {
     let mut command = options::Arguments::command();
+    // Compose files set what they do not use to nothing.
+    let is_empty = |id: &str| environment(&own_variable(id)).is_some_and(|value| value.is_empty());
+    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     let refuse = |command: &mut clap::Command, detail: String| {
         command.error(clap::error::ErrorKind::ValueValidation, detail)
     };
     let dotenv = files::dotenv(&directory.join(".env")).map_err(|detail| refuse(&mut command, detail))?;
-    let named = config_file(&arguments, &environment);
+    let named = config_file(&arguments, environment);
     if let Some(missing) = named.as_ref().filter(|file| !file.exists()) {
         return Err(refuse(&mut command, format!("--config: there is no file {}", missing.display())));
     }
     let config_file = named.unwrap_or_else(|| directory.join("tallymark.toml"));
-    let known: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
-    let file = files::toml(&config_file, &known).map_err(|detail| refuse(&mut command, detail))?;
+    let id = |argument: &clap::Arg| argument.get_id().to_string();
+    let known: Vec<String> = command.get_arguments().map(id).collect();
+    let lists: Vec<String> = command.get_arguments().filter(|argument| is_list(argument)).map(id).collect();
+    let file = files::toml(&config_file, &known, &lists).map_err(|detail| refuse(&mut command, detail))?;
     let mut below = HashMap::new();
     for id in known.iter().cloned() {
-        let own = format!("TALLYMARK_{}", id.to_uppercase());
+        let own = own_variable(&id);
+        if is_empty(&id) {
+            command = command.mut_arg(&id, |argument| argument.env(None::<&'static str>));
+        }
         let fallback = FALLBACKS.iter().find(|(name, _)| *name == id).map(|(_, variable)| *variable);
         let in_dotenv = |name: &str| Some((dotenv.get(name)?.clone(), format!(".env, {name}")));
         let found = in_dotenv(&own)
             .or_else(|| fallback.and_then(|variable| Some((environment(variable)?, variable.to_owned()))))
             .or_else(|| fallback.and_then(in_dotenv))
             .or_else(|| Some((file.get(&id)?.clone(), config_file.display().to_string())));
-        if let Some((value, from)) = found {
+        if let Some((value, from)) = found.filter(|(value, _)| !value.is_empty()) {
             below.insert(id.clone(), from);
             command = command.mut_arg(id, |argument| argument.default_value(value));
         }
@@ -65,6 +74,16 @@ fn parse(
     let arguments =
         options::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok(Settings { in_force: in_force(&matches, &known, &below), ..arguments.into() })
+}
+
+/// The variable in the environment that stands for an option.
+fn own_variable(id: &str) -> String {
+    format!("TALLYMARK_{}", id.to_uppercase())
+}
+
+/// Whether an option may be given several times.
+fn is_list(argument: &clap::Arg) -> bool {
+    matches!(argument.get_action(), clap::ArgAction::Append)
 }
 
 /// An option's value and where it comes from, for people.
@@ -82,7 +101,7 @@ fn in_force(matches: &clap::ArgMatches, known: &[String], below: &HashMap<String
         let texts = matches.get_raw(id).map(|values| values.map(|value| masked(&value.to_string_lossy())));
         let from = match matches.value_source(id) {
             Some(ValueSource::CommandLine) => "flag".to_owned(),
-            Some(ValueSource::EnvVariable) => format!("TALLYMARK_{}", id.to_uppercase()),
+            Some(ValueSource::EnvVariable) => own_variable(id),
             _ => below.get(id).cloned().unwrap_or_else(|| "default".to_owned()),
         };
         let value = texts.map(|texts| texts.collect::<Vec<_>>().join(","));
@@ -91,12 +110,22 @@ fn in_force(matches: &clap::ArgMatches, known: &[String], below: &HashMap<String
     options.collect()
 }
 
-/// A URL's password is nobody's to read in a terminal.
+/// A URL's password is nobody's to read in a terminal, before the host or in the query.
 fn masked(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return value.to_owned() };
-    let user = login.split_once(':').map_or(login, |(user, _)| user);
-    format!("{scheme}://{user}:***@{host}")
+    let rest = match rest.rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split([':', '/', '?']).next().unwrap_or_default();
+            format!("{user}:***@{host}")
+        }
+        None => rest.to_owned(),
+    };
+    let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if name.contains("password") => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{scheme}://{place}?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
 /// The file that `--config` or `TALLYMARK_CONFIG` names: it must be known before the rest is read.
@@ -173,6 +202,38 @@ mod tests {
         assert_eq!(shown("--database-url"), ("postgres://u:***@h/d".into(), "DATABASE_URL".into()));
         assert!(shown("--batch-max").1.ends_with("tallymark.toml"));
         assert_eq!(shown("--linger-ms"), ("500".into(), "default".into()));
+    }
+
+    #[test]
+    fn passwords_are_masked_wherever_they_stand_in_a_url() {
+        assert_eq!(masked("redis://:p@h/1"), "redis://:***@h/1");
+        assert_eq!(masked("postgres://h/d?user=u&password=p"), "postgres://h/d?user=u&password=***");
+        assert_eq!(masked("postgres://u:p?q@h/d?a=b"), "postgres://u:***@h/d?a=b");
+        assert!(!masked("postgres://h/d?user=u&password=se@cret").contains("se"));
+        assert_eq!(masked("https://stats.example"), "https://stats.example");
+    }
+
+    #[test]
+    fn lists_in_the_file_are_what_is_given_several_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tallymark.toml");
+        std::fs::write(&file, "trusted-proxy = [\"loopback\", \"10.0.0.0/8\"]\n").unwrap();
+        let settings = read_in(folder.path(), &["serve"], &[]).unwrap();
+        assert_eq!(settings.options.trusted_proxy.join(","), "loopback,10.0.0.0/8");
+        std::fs::write(&file, "data-dir = [\"a\", \"b\"]\n").unwrap();
+        let error = read_in(folder.path(), &["serve"], &[]).unwrap_err().to_string();
+        assert!(error.contains("data-dir"), "{error}");
+    }
+
+    #[test]
+    fn what_is_set_to_nothing_is_not_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let dotenv = "TALLYMARK_BATCH_MAX=\nTALLYMARK_GEOIP_FILE=\nTALLYMARK_TRUSTED_PROXY=\nDATABASE_URL=\n";
+        std::fs::write(folder.path().join(".env"), dotenv).unwrap();
+        std::fs::write(folder.path().join("tallymark.toml"), "secret-file = \"\"\n").unwrap();
+        let options = read_in(folder.path(), &["serve"], &[]).unwrap().options;
+        assert_eq!((options.geoip_file, options.secret_file, options.database_url), (None, None, None));
+        assert!(options.trusted_proxy.is_empty());
     }
 
     #[test]

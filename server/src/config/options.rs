@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::admin::{
     EventSourceCommand, ProjectCommand, PropertyCommand, ShieldCommand, TokenCommand, WriteKeyCommand,
 };
+use super::values;
 
 /// Counts what people do on websites, and can prove it.
 ///
@@ -17,7 +18,8 @@ use super::admin::{
 #[command(
     version,
     after_help = "Every option is also read from TALLYMARK_… in the environment or .env, and from \
-    tallymark.toml (listen = \"0.0.0.0:8080\"). Flags go over environment, environment over file."
+    tallymark.toml (listen = \"0.0.0.0:8080\"). Flags go over environment, environment over file; what is set to nothing \
+    is not set."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -48,13 +50,14 @@ impl From<Arguments> for Settings {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Options {
     /// Read options from this file [default: tallymark.toml, if it is there]
     #[arg(long, global = true, env = "TALLYMARK_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// Where to listen for HTTP [default: 127.0.0.1:8080; `process` listens, for its probes, only where this is given]
-    #[arg(long, global = true, env = "TALLYMARK_LISTEN", value_name = "ADDR")]
+    #[arg(long, global = true, env = "TALLYMARK_LISTEN", value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen: Option<SocketAddr>,
 
     /// How long the oldest event may wait for its processing before /ready says no, in seconds
@@ -63,7 +66,7 @@ pub(crate) struct Options {
     pub(crate) ready_lag_seconds: u64,
 
     /// The address under which browsers reach this server [default: http:// and what it listens on]
-    #[arg(long, global = true, env = "TALLYMARK_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "TALLYMARK_PUBLIC_URL", value_name = "URL", value_parser = values::public_url)]
     pub(crate) public_url: Option<String>,
 
     /// Where the embedded queue and database live, and what waits for a Redis that is away; one server owns it
@@ -77,7 +80,7 @@ pub(crate) struct Options {
     pub(crate) data_dir: PathBuf,
 
     /// Proxies whose word on a client's address and country is taken: addresses, networks, `loopback`, `private`, with
-    /// commas between them [default: none]
+    /// commas between them; may be given several times, and is a list in tallymark.toml [default: none]
     #[arg(long, global = true, env = "TALLYMARK_TRUSTED_PROXY", value_name = "PROXIES")]
     pub(crate) trusted_proxy: Vec<String>,
 
@@ -115,14 +118,12 @@ pub(crate) struct Options {
     pub(crate) redis_partitions: u16,
 
     /// Bytes of envelopes that may wait in the queue before collectors answer 503 [default: 1 GiB]
-    #[arg(long, global = true, env = "TALLYMARK_BACKLOG_BYTES_MAX", value_name = "BYTES",
-        value_parser = clap::value_parser!(u64).range(1_048_576..))]
+    #[arg(long, global = true, env = "TALLYMARK_BACKLOG_BYTES_MAX", value_name = "BYTES", value_parser = values::bytes)]
     pub(crate) backlog_bytes_max: Option<u64>,
 
     /// Bytes of envelopes that may wait on this machine's disk while Redis is away; then collectors answer 503
     /// [default: 1 GiB]
-    #[arg(long, global = true, env = "TALLYMARK_SPOOL_BYTES_MAX", value_name = "BYTES",
-        value_parser = clap::value_parser!(u64).range(1_048_576..))]
+    #[arg(long, global = true, env = "TALLYMARK_SPOOL_BYTES_MAX", value_name = "BYTES", value_parser = values::bytes)]
     pub(crate) spool_bytes_max: Option<u64>,
 
     /// How long a delivered entry may stay uncommitted before another processor takes it over, in seconds; longer than any
@@ -165,7 +166,8 @@ pub(crate) struct Options {
         global = true,
         env = "TALLYMARK_LOG_LEVEL",
         value_name = "FILTER",
-        default_value = "info,sqlx=warn"
+        default_value = "info,sqlx=warn",
+        value_parser = values::log_level
     )]
     pub(crate) log_level: String,
 }
@@ -213,7 +215,7 @@ pub(crate) enum Command {
     /// Keep addresses, hosts, paths and user agents out of the numbers
     #[command(subcommand)]
     Shield(ShieldCommand),
-    /// Declare properties of events, so that rollups hold them
+    /// Declare properties of events that rollups are to hold; they do not yet
     #[command(subcommand)]
     Property(PropertyCommand),
     /// Create, list and revoke the secret tokens that read and manage
@@ -256,7 +258,8 @@ pub(crate) enum DeadLetterCommand {
     /// List them, the oldest first, with the reason of each
     List {
         /// How many, at most
-        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+        #[arg(long, value_name = "NUMBER", default_value_t = 100,
+            value_parser = values::at_least_one)]
         limit: usize,
         /// Print a JSON array
         #[arg(long)]

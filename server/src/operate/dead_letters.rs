@@ -3,7 +3,7 @@
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tallymark_queue::{DeadLetter, DeadLetterId, Queue};
+use tallymark_queue::{DeadLetter, DeadLetterId, NoDeadLetterId, Queue};
 
 use super::access::Access;
 use super::table::{Table, ago, time};
@@ -69,7 +69,8 @@ impl From<&DeadLetter> for Listed {
 }
 
 fn parse(id: &str) -> anyhow::Result<DeadLetterId> {
-    id.parse().with_context(|| format!("{id:?}; see: tallymark dead-letter list"))
+    id.parse()
+        .map_err(|error: NoDeadLetterId| anyhow::anyhow!("{id:?}: {error}; see: tallymark dead-letter list"))
 }
 
 pub(super) async fn list(queue: &dyn Queue, page: &Page) -> anyhow::Result<Vec<Listed>> {

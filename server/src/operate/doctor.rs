@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tallymark_collector::Places;
 use tallymark_queue::{Durability, Queue as _, RedisFacts, RedisQueue};
-use tallymark_registry::RedisRegistry;
+use tallymark_registry::{RedisRegistry, Secret};
 
 use super::socket::Server;
 use super::table::bytes;
@@ -65,7 +66,7 @@ pub(crate) async fn doctor(options: Options, json: bool) -> anyhow::Result<()> {
     check_data_dir(&options, &mut findings).await;
     check_store(&options, &mut findings).await;
     check_queue(&options, &mut findings).await;
-    check_files(&options, &mut findings);
+    check_files(&options, &mut findings).await;
     let Findings(findings) = findings;
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count();
     if json {
@@ -300,18 +301,24 @@ async fn check_published(options: &Options, findings: &mut Findings) {
     registry.close().await;
 }
 
-/// Files that options name.
-fn check_files(options: &Options, findings: &mut Findings) {
-    let files = [("--secret-file", &options.secret_file), ("--geoip-file", &options.geoip_file)];
-    for (option, path) in files {
-        let Some(path) = path else { continue };
-        match std::fs::File::open(path) {
-            Ok(_) => findings.ok("files", format!("{option} {} can be read", path.display())),
-            Err(error) => findings.fail(
-                "files",
-                format!("{option} {}: {error}", path.display()),
-                "let the user that the server runs as read it",
-            ),
+/// Files that options name: each is read as the server would.
+async fn check_files(options: &Options, findings: &mut Findings) {
+    const CHECK: &str = "files";
+    const ADVICE: &str = "let the user that the server runs as read it, or name another";
+    if let Some(path) = &options.secret_file {
+        match Secret::read(path) {
+            Ok(_) => findings.ok(CHECK, format!("--secret-file {} is one", path.display())),
+            Err(error) => {
+                findings.fail(CHECK, format!("--secret-file: {:#}", anyhow::Error::from(error)), ADVICE);
+            }
+        }
+    }
+    if let Some(path) = &options.geoip_file {
+        match Places::by_file(path).await {
+            Ok(_) => findings.ok(CHECK, format!("--geoip-file {} can be used", path.display())),
+            Err(error) => {
+                findings.fail(CHECK, format!("--geoip-file: {:#}", anyhow::Error::from(error)), ADVICE);
+            }
         }
     }
     if options.redis_url.is_some() && options.secret_file.is_none() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tallymark_protocol::UnixMs;
 use tallymark_queue::Queue;
-use tallymark_store::{CommitRow, Store};
+use tallymark_store::{CommitRow, Kind, Store};
 
 use super::access::Access;
 use super::socket::{Live, Server};
@@ -225,9 +225,12 @@ async fn store_status(options: &Options) -> anyhow::Result<StoreStatus> {
     }
     let last_commits = store.last_commits(COMMITS).await?.into_iter().map(Commit::from).collect();
     let projects = store.projects().await?.len();
-    let kind = format!("{:?}", store.kind());
+    let kind = match store.kind() {
+        Kind::Postgres => "PostgreSQL",
+        Kind::Sqlite => "SQLite",
+    };
     store.close().await;
-    Ok(StoreStatus { kind, projects, rates, last_commits })
+    Ok(StoreStatus { kind: kind.to_owned(), projects, rates, last_commits })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate is a float")]
@@ -246,7 +249,7 @@ async fn rate(store: &Store, now: UnixMs, seconds: i64) -> anyhow::Result<Rate> 
 fn text(status: &Status) -> String {
     let mut text = String::new();
     let mut line = |name: &str, what: String| {
-        let _ = writeln!(text, "{name:<12}{what}");
+        let _ = writeln!(text, "{name:<13} {what}");
     };
     line("Tallymark", if status.is_well { "all is well".to_owned() } else { "DEGRADED".to_owned() });
     for amiss in &status.degraded {
@@ -280,7 +283,7 @@ fn text(status: &Status) -> String {
         line("Dead letters", queue.dead_letters.to_string());
     }
     if let Some(store) = &status.store {
-        line("Store", format!("{}, {} projects", store.kind, store.projects));
+        line("Store", format!("{}; projects: {}", store.kind, store.projects));
         for rate in &store.rates {
             let span = span(rate.seconds * 1_000);
             let rate = format!(

@@ -42,6 +42,7 @@ impl Metrics {
             .context("cannot set up metrics")?;
         let handle = builder.install_recorder().context("cannot set up metrics")?;
         describe();
+        register();
         let folded = handle.clone();
         #[expect(
             clippy::disallowed_methods,
@@ -78,8 +79,30 @@ fn describe() {
     describe_gauge!("tallymark_spool_entries", "Envelopes that wait on this machine's disk for Redis");
     describe_gauge!("tallymark_spool_bytes", "Their bytes; what the bound of the spool is about");
     describe_counter!("tallymark_spool_appends_total", "Envelopes that were spooled, Redis being away");
+    describe_counter!("tallymark_redis_reconnects_total", "Connections to Redis that were made anew");
+    describe_counter!("tallymark_redis_connect_failures_total", "Tries to connect to Redis that failed");
+    describe_counter!(
+        "tallymark_rate_limits_decided_alone_total",
+        "Rate limits decided without the other collectors, Redis being away or slow"
+    );
     describe_gauge!("tallymark_build_info", "Always 1; the version is a label");
     gauge!("tallymark_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// Counters of what should never happen: an alarm about their rate needs a first value, before it does.
+const RARE: [&str; 6] = [
+    "tallymark_dead_letters_total",
+    "tallymark_dead_letters_refused_total",
+    "tallymark_spool_appends_total",
+    "tallymark_redis_reconnects_total",
+    "tallymark_redis_connect_failures_total",
+    "tallymark_rate_limits_decided_alone_total",
+];
+
+fn register() {
+    for name in RARE {
+        counter!(name).absolute(0);
+    }
 }
 
 /// Every outcome stands there from the start, at nothing: a rate needs a first value.
@@ -137,6 +160,16 @@ fn is_near(peer: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_should_never_happen_is_shown_as_nothing_before_it_does() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, register);
+        let shown = recorder.handle().render();
+        for name in RARE {
+            assert!(shown.contains(&format!("{name} 0")), "{shown}");
+        }
+    }
 
     #[test]
     fn only_what_is_near_is_near() {
