@@ -42,6 +42,7 @@ mod refusal;
 mod routes;
 mod sender;
 mod serve;
+mod taken;
 mod unpack;
 mod verdict;
 mod visitor;

@@ -13,9 +13,11 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+
+use crate::taken::Taken;
 
 /// A request's line and headers. A page's address, its referrer and a few properties fit into a pixel's.
 const HEADERS_BYTES_MAX: usize = 16 * 1024;
@@ -36,6 +38,8 @@ pub struct ServeConfig {
     pub headers_timeout: Duration,
     /// The same for connections that come when half of [`ServeConfig::connections_max`] are there already.
     pub headers_timeout_when_crowded: Duration,
+    /// How long a client may take nothing of what it is answered.
+    pub answers_timeout: Duration,
     /// How long requests that have begun may take to end at shutdown.
     pub requests_end_within: Duration,
 }
@@ -46,6 +50,7 @@ impl Default for ServeConfig {
             connections_max: 8_192,
             headers_timeout: Duration::from_secs(75),
             headers_timeout_when_crowded: Duration::from_secs(10),
+            answers_timeout: Duration::from_secs(30),
             requests_end_within: Duration::from_secs(4),
         }
     }
@@ -74,7 +79,10 @@ pub async fn serve(
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, peer)) => {
                     accepts_well = true;
+                    // An answer is one small write: nothing is gained by waiting for more.
+                    let _ = stream.set_nodelay(true);
                     let is_crowded = connections.len() >= config.connections_max / 2;
+                    let stream = Taken::new(stream, config.answers_timeout);
                     connections.spawn(connection(stream, peer, app.clone(), http(config, is_crowded), stop.clone()));
                 }
                 Err(error) if is_the_clients(error.kind()) => {}
@@ -111,14 +119,12 @@ fn http(config: &ServeConfig, is_crowded: bool) -> http1::Builder {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Taken,
     peer: SocketAddr,
     app: Router,
     http: http1::Builder,
     stop: CancellationToken,
 ) {
-    // An answer is one small write: nothing is gained by waiting for more.
-    let _ = stream.set_nodelay(true);
     let app = TowerToHyperService::new(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

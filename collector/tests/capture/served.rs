@@ -35,6 +35,20 @@ async fn headers_that_do_not_come_end_the_connection() {
 }
 
 #[tokio::test]
+async fn answers_that_are_not_read_end_the_connection() {
+    let mut setup = Setup::default();
+    setup.serving =
+        ServeConfig { connections_max: 1, answers_timeout: Duration::from_millis(100), ..setup.serving };
+    let world = World::with(setup).await;
+    let mut deaf = TcpStream::connect(world.address).await.unwrap();
+    let requests = "GET /capture.gif HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000);
+    let sending = async { while deaf.write_all(requests.as_bytes()).await.is_ok() {} };
+    timeout(LONG, sending).await.expect("the connection is closed");
+    let next = world.capture(event().to_string()).send();
+    assert_eq!(timeout(LONG, next).await.expect("its place is free").unwrap().status(), 202);
+}
+
+#[tokio::test]
 async fn headers_without_end_are_431() {
     let world = World::new().await;
     let request = world.capture(event().to_string()).header("x-large", "x".repeat(17 * 1024));
