@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tallymark_protocol::{Context, Place, UnixMs};
 use tallymark_queue::{
-    BatchLimit, Delivery, ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Handle, Queue, QueuedEnvelope,
+    BatchLimit, Delivery, ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Handle, Queue, QueueError,
+    QueuedEnvelope,
 };
 use uuid::Uuid;
 
@@ -207,6 +208,25 @@ async fn a_dead_letter_is_not_replaced_by_a_later_entry_that_stood_in_the_same_p
         let kept = open(dir.path()).await.dead_letters(None, 10).await.unwrap();
         assert_eq!(kept.len(), 3, "checkpoint lost: {checkpoint_is_lost}");
     }
+}
+
+#[tokio::test]
+async fn what_waits_in_another_directory_is_taken_over_and_what_does_not_fit_stays_there() {
+    let (dir, left_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let left = open(left_dir.path()).await;
+    append(&left, 0..1_500).await;
+    left.ack(&handles(&read(&left).await)[..100]).await.unwrap();
+    left.close().await;
+    let small = EmbeddedConfig { backlog_bytes_max: 2_000, ..EmbeddedConfig::new(dir.path().join("small")) };
+    let small = EmbeddedQueue::open(small).await.unwrap();
+    assert!(matches!(small.take_over(left_dir.path()).await, Err(QueueError::Full { .. })));
+
+    let queue = open(dir.path()).await;
+    assert_eq!(queue.take_over(left_dir.path()).await.unwrap(), 1_400);
+    assert_eq!(numbers(&read(&queue).await), (100..1_500).collect());
+    assert_eq!(queue.take_over(left_dir.path()).await.unwrap(), 0, "nothing is left there");
+    assert_eq!(queue.take_over(&dir.path().join("nowhere")).await.unwrap(), 0);
+    assert!(!dir.path().join("nowhere").exists());
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod open;
 mod payload;
 mod shared;
 mod take;
+mod take_over;
 mod tries;
 mod writer;
 
