@@ -46,7 +46,8 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether `program` can be started.
+/// Whether `program` can be started, and works: some name a program that only says how to install it.
 pub(crate) fn exists(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    let says = |version| Command::new(program).arg(version).output().is_ok_and(|said| said.status.success());
+    says("--version") || says("version") // openssl's way
 }

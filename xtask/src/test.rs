@@ -14,6 +14,9 @@ use crate::services::{self, Durability, Postgres, Redis};
 use crate::setup::{NODE, Needed, npm_ci};
 use crate::{product, root, tracker};
 
+/// Makes the certificates of a Redis that is spoken to in TLS.
+const OPENSSL: Needed = Needed { program: "openssl", package: "openssl" };
+
 /// The browser of the end-to-end tests, by the names under which people have it. The first is installed.
 const CHROMIUM: [Needed; 4] = [
     Needed { program: "chromium", package: "chromium" },
@@ -130,6 +133,7 @@ fn prepare(selection: &Selection<'_>) -> anyhow::Result<()> {
         needed.extend(NODE);
         needed.push(chromium());
     }
+    needed.push(OPENSSL);
     services::install(&needed)?;
     if whole {
         tracker::build()?;
