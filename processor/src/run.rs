@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alone::{self, settle_alone};
 use crate::attempt::{Prepared, Stage};
+use crate::causes::with_causes;
 use crate::clock::Now;
 use crate::enrich::Enricher;
 use crate::settle::settle;
@@ -123,7 +124,7 @@ impl Processor {
                 }
                 Err(QueueError::Closed) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "could not read the queue; trying again");
+                    tracing::warn!(error = with_causes(&error), "could not read the queue; trying again");
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -149,7 +150,10 @@ impl Processor {
                     }
                 }
                 Err(QueueError::Closed) => return,
-                Err(error) => tracing::warn!(%error, "could not take over left entries; trying again"),
+                Err(error) => tracing::warn!(
+                    error = with_causes(&error),
+                    "could not take over left entries; trying again"
+                ),
             }
         }
     }

@@ -12,6 +12,7 @@ mod demo;
 mod lifecycle;
 mod log;
 mod operate;
+mod out;
 mod probes;
 mod roles;
 mod secrets;

@@ -2,10 +2,11 @@
 
 use crate::backends::open_store;
 use crate::config::Options;
+use crate::out::say;
 
 /// Brings the schema up to date.
 pub(crate) async fn migrate(options: Options) -> anyhow::Result<()> {
     open_store(&options).await?.close().await; // opening migrates
-    println!("The schema is up to date.");
+    say!("The schema is up to date.");
     Ok(())
 }

@@ -15,6 +15,7 @@ use tallymark_store::{Store, StoreError};
 
 use crate::backends::open_store;
 use crate::config::Options;
+use crate::out::say;
 use crate::roles::publish_projects;
 
 pub(crate) use api::api;
@@ -72,11 +73,11 @@ fn print_rows<T: Serialize>(
     line: impl Fn(&T) -> String,
 ) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(rows)?);
+        say!("{}", serde_json::to_string(rows)?);
     } else if rows.is_empty() {
-        println!("{nothing}");
+        say!("{nothing}");
     } else {
-        rows.iter().for_each(|row| println!("{}", line(row)));
+        rows.iter().for_each(|row| say!("{}", line(row)));
     }
     Ok(())
 }
@@ -84,9 +85,9 @@ fn print_rows<T: Serialize>(
 /// Prints what came of a command as a JSON object, or in words.
 fn print_one(shown: &impl Serialize, json: bool, words: impl FnOnce() -> String) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(shown)?);
+        say!("{}", serde_json::to_string(shown)?);
     } else {
-        println!("{}", words());
+        say!("{}", words());
     }
     Ok(())
 }

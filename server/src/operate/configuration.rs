@@ -2,11 +2,12 @@
 
 use super::table::Table;
 use crate::config::InForce;
+use crate::out::say;
 
 /// Shows the options.
 pub(crate) fn config(in_force: &[InForce], json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(in_force)?);
+        say!("{}", serde_json::to_string(in_force)?);
         return Ok(());
     }
     let mut table = Table::new(["OPTION", "VALUE", "FROM"]);
@@ -14,6 +15,6 @@ pub(crate) fn config(in_force: &[InForce], json: bool) -> anyhow::Result<()> {
         let value = value.clone().unwrap_or_else(|| "(not set)".to_owned());
         table.row([option.clone(), value, from.clone()]);
     }
-    print!("{table}");
+    say!("{}", table.to_string().trim_end());
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::access::Access;
 use super::table::{Table, ago, time};
 use crate::clock;
 use crate::config::{DeadLetterCommand, Options};
+use crate::out::say;
 
 /// Dead letters of one answer of a server.
 const PAGE: usize = 200;
@@ -122,7 +123,7 @@ async fn run(access: &Access, command: DeadLetterCommand) -> anyhow::Result<()> 
         DeadLetterCommand::List { limit, json } => {
             let letters = list_some(access, limit).await?;
             if json {
-                println!("{}", serde_json::to_string(&letters)?);
+                say!("{}", serde_json::to_string(&letters)?);
             } else {
                 print_list(&letters, limit);
             }
@@ -134,7 +135,7 @@ async fn run(access: &Access, command: DeadLetterCommand) -> anyhow::Result<()> 
             };
             let text =
                 if json { serde_json::to_string(&shown)? } else { serde_json::to_string_pretty(&shown)? };
-            println!("{text}");
+            say!("{text}");
         }
         DeadLetterCommand::Replay { ids, all, json } => {
             anyhow::ensure!(
@@ -147,9 +148,9 @@ async fn run(access: &Access, command: DeadLetterCommand) -> anyhow::Result<()> 
                 Access::Server(server) => server.post("/dead-letters/replay", &wanted).await?,
             };
             if json {
-                println!("{}", serde_json::json!({ "replayed": replayed }));
+                say!("{}", serde_json::json!({ "replayed": replayed }));
             } else {
-                println!("{replayed} put back into the queue. What fails again is set aside again.");
+                say!("{replayed} put back into the queue. What fails again is set aside again.");
             }
             anyhow::ensure!(
                 all || replayed == wanted.ids.len(),
@@ -190,7 +191,7 @@ async fn list_some(access: &Access, limit: usize) -> anyhow::Result<Vec<Listed>>
 
 fn print_list(letters: &[Listed], limit: usize) {
     if letters.is_empty() {
-        println!("There are no dead letters: every envelope could be counted.");
+        say!("There are no dead letters: every envelope could be counted.");
         return;
     }
     let now = clock::now();
@@ -207,9 +208,9 @@ fn print_list(letters: &[Listed], limit: usize) {
             letter.reason.clone(),
         ]);
     }
-    print!("{table}");
+    say!("{}", table.to_string().trim_end());
     if letters.len() == limit {
-        println!("There may be more: --limit");
+        say!("There may be more: --limit");
     }
-    println!("When the cause is gone: tallymark dead-letter replay --all");
+    say!("When the cause is gone: tallymark dead-letter replay --all");
 }

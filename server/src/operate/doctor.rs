@@ -14,6 +14,7 @@ use super::table::bytes;
 use crate::backends::{open_redis, reach_store, registry_redis};
 use crate::clock;
 use crate::config::{Options, RedisDurability};
+use crate::out::say;
 
 /// How long each check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,7 +72,7 @@ pub(crate) async fn doctor(options: Options, json: bool) -> anyhow::Result<()> {
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failure).count();
     if json {
         let printed = serde_json::json!({ "is_well": failed == 0, "findings": findings });
-        println!("{printed}");
+        say!("{printed}");
     } else {
         print(&findings);
     }
@@ -86,9 +87,9 @@ fn print(findings: &[Finding]) {
             Verdict::Warning => "warn",
             Verdict::Failure => "FAIL",
         };
-        println!("{mark}  {:<12}{}", finding.check, finding.found);
+        say!("{mark}  {:<12}{}", finding.check, finding.found);
         if let Some(advice) = &finding.advice {
-            println!("      {:<12}→ {advice}", "");
+            say!("      {:<12}→ {advice}", "");
         }
     }
 }

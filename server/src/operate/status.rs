@@ -14,6 +14,7 @@ use super::table::{Table, ago, bytes, span, time};
 use crate::backends::reach_store;
 use crate::clock;
 use crate::config::Options;
+use crate::out::say;
 
 /// How long each of store and queue may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -160,9 +161,9 @@ struct Status {
 pub(crate) async fn status(options: Options, json: bool) -> anyhow::Result<()> {
     let status = look(&options).await;
     if json {
-        println!("{}", serde_json::to_string(&status)?);
+        say!("{}", serde_json::to_string(&status)?);
     } else {
-        print!("{}", text(&status));
+        say!("{}", text(&status).trim_end());
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::processing::Processing;
 use crate::backends::{open_queue, open_store};
 use crate::config::Options;
 use crate::lifecycle;
+use crate::out::say;
 use crate::probes::{self, Metrics, Probed};
 
 /// Runs a processor until a signal.
@@ -35,7 +36,7 @@ pub(crate) async fn process(options: Options) -> anyhow::Result<()> {
     };
     match listening {
         Some((listener, address)) => {
-            println!("Processing; probes: {}/ready", http::public_url(&options, address));
+            say!("Processing; probes: {}/ready", http::public_url(&options, address));
             http::answer(listener, probes::router(probed), shutdown.clone()).await?;
         }
         None => tracing::info!("processing"),

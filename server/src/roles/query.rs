@@ -7,6 +7,7 @@ use crate::admin::api;
 use crate::backends::reach_store;
 use crate::config::Options;
 use crate::lifecycle;
+use crate::out::say;
 use crate::probes::{self, Metrics, Probed};
 
 /// Answers queries until a signal.
@@ -24,7 +25,7 @@ pub(crate) async fn query(options: Options) -> anyhow::Result<()> {
     };
     let app =
         Router::new().merge(tallymark_query::router(api(&options, &store))).merge(probes::router(probed));
-    println!("Queries: POST {}/api/v1/query", http::public_url(&options, address));
+    say!("Queries: POST {}/api/v1/query", http::public_url(&options, address));
     http::answer(listener, app, shutdown).await?;
     store.close().await;
     Ok(())
