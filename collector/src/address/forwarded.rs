@@ -43,14 +43,19 @@ fn walk(hops: impl Iterator<Item = Option<IpAddr>>, peer: IpAddr, proxies: &Trus
     sender
 }
 
-/// The lines of a header, the last first. A line that is no text names nobody.
+/// The lines of a header, the last first. Of a line that is no text, what stands behind the last byte that is none: a
+/// client must not hide what its proxy wrote behind it.
 fn lines_from_below<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'h str> + use<'h> {
-    let lines: Vec<&str> =
-        headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default()).collect();
+    let lines: Vec<&str> = headers.get_all(name).iter().map(|line| text_at_end(line.as_bytes())).collect();
     lines.into_iter().rev()
+}
+
+fn text_at_end(line: &[u8]) -> &str {
+    let begin = line.iter().rposition(|byte| !byte.is_ascii()).map_or(0, |at| at + 1);
+    str::from_utf8(&line[begin..]).expect("ASCII is UTF-8")
 }
 
 /// The `for` of one element of `Forwarded`. Named twice, it means nothing.
@@ -179,6 +184,24 @@ mod tests {
         assert_eq!(found(&[line("198.51.100.1"), line("203.0.113.7"), line("10.0.0.2")]), "203.0.113.7");
         assert_eq!(found(&[("forwarded", "for=198.51.100.1"), line("203.0.113.7")]), "203.0.113.7");
         assert_eq!(found(&[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_is_no_text_hides_nothing_that_a_proxy_wrote_behind_it() {
+        let cases: [(&'static str, &[u8], &str); 5] = [
+            ("x-forwarded-for", b"\xff, 203.0.113.7", "203.0.113.7"),
+            ("x-forwarded-for", b"198.51.100.1\xc3\xa9, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
+            ("x-forwarded-for", b"203.0.113.7, \xff", "10.0.0.1"),
+            ("forwarded", b"for=\xff, for=203.0.113.7", "203.0.113.7"),
+            ("forwarded", b"for=\"\xff\", for=\"[2001:db8::7]:4711\"", "2001:db8::7"),
+        ];
+        let proxies = TrustedProxies::parse(["10.0.0.0/8"]).unwrap();
+        for (name, line, expected) in cases {
+            let line = axum::http::HeaderValue::from_bytes(line).unwrap();
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), line)]);
+            let found = sender(&headers, "10.0.0.1".parse().unwrap(), &proxies);
+            assert_eq!(found.to_string(), expected, "{headers:?}");
+        }
     }
 
     #[test]
