@@ -1,5 +1,6 @@
 //! The queue: Redis Streams, or embedded in the data directory.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -29,7 +30,23 @@ pub(crate) async fn open_queue(
     let data_dir = data_dir.context("the embedded queue needs a data directory of its own")?;
     let mut config = EmbeddedConfig::new(data_dir.join("queue"));
     config.backlog_bytes_max = options.backlog_bytes_max.unwrap_or(config.backlog_bytes_max);
-    Ok(Arc::new(EmbeddedQueue::open(config).await.context("cannot open the embedded queue")?))
+    let queue = EmbeddedQueue::open(config).await.context("cannot open the embedded queue")?;
+    take_over(&queue, &data_dir.join("spool")).await;
+    Ok(Arc::new(queue))
+}
+
+/// Takes what waits where this process does not read, since the last one was with Redis and this one is not, or the
+/// other way round.
+async fn take_over(queue: &EmbeddedQueue, left: &Path) {
+    let dir = left.display();
+    match queue.take_over(left).await {
+        Ok(0) => {}
+        Ok(entries) => tracing::info!(entries, %dir, "took over acknowledged envelopes that waited here"),
+        Err(error) => {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::error!(error, %dir, "acknowledged envelopes may wait here; the next start tries to take them over");
+        }
+    }
 }
 
 /// Puts a spool before Redis: what it cannot take now waits on this machine's disk.
@@ -41,6 +58,7 @@ async fn open_spooled(
     let mut config = EmbeddedConfig::new(data_dir.join("spool"));
     config.backlog_bytes_max = options.spool_bytes_max.unwrap_or(config.backlog_bytes_max);
     let spool = EmbeddedQueue::open(config).await.context("cannot open the spool (--data-dir)")?;
+    take_over(&spool, &data_dir.join("queue")).await;
     Ok(Arc::new(SpooledQueue::start(redis, spool, SpoolConfig::new(clock::asked()))))
 }
 
