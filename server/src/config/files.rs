@@ -17,7 +17,7 @@ pub(super) fn toml(
     for (key, value) in table {
         let id = key.replace('-', "_");
         if !known.contains(&id) {
-            let known = known.join(", ");
+            let known = known.join(", ").replace('_', "-");
             return Err(format!("{}: there is no option {key:?}; there are: {known}", path.display()));
         }
         let text = match value {
