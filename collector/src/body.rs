@@ -44,6 +44,7 @@ pub(crate) async fn read(
         Err(Unread::TooLarge) => Refusal::BodyTooLarge,
         Err(Unread::Exhausted) => busy,
     };
+    held.release();
     discard(body).await;
     Err(refusal)
 }
@@ -124,5 +125,46 @@ pub(crate) fn declared(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
             Coding::from_name(encoding).map(Some).ok_or(Refusal::UnsupportedContentEncoding)
         }
         (Some(_), _) => Err(Refusal::UnsupportedContentEncoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use axum::body::HttpBody;
+    use http_body_util::combinators::BoxBody;
+    use hyper::body::Frame;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    /// Pieces that come, and no end.
+    struct Endless(Vec<&'static [u8]>);
+
+    impl HttpBody for Endless {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            let piece = self.0.pop();
+            piece.map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_away_takes_nothing_from_others() {
+        let budget = Budget::new(100);
+        let mut held = budget.share();
+        let body = Body::new(BoxBody::new(Endless(vec![&[b' '; 60], &[b' '; 60]])));
+        let busy = Refusal::Busy { retry_after: Duration::ZERO };
+        let mut reading = std::pin::pin!(read(body, DISCARD_TIMEOUT, &mut held, busy));
+        let polled = std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
+        assert!(polled.is_pending(), "it is being read away");
+        assert_eq!(budget.share().add(100), Ok(()));
     }
 }

@@ -45,11 +45,16 @@ impl Held {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Holds nothing any more: the bytes are dropped, and others may come in their place.
+    pub(crate) fn release(&mut self) {
+        self.budget.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.release();
     }
 }
 
