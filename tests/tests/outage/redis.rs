@@ -150,6 +150,24 @@ async fn a_collector_takes_everything_while_redis_is_dead_and_dies_over_its_spoo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_an_embedded_queue_counts_after_going_over_to_redis() {
+    on_postgres(async |test| {
+        let mut site = Site::start(&test, 44).await?;
+        site.redis.kill()?;
+        site.send(EACH).await?;
+        site.collector.take().context("a collector")?.kill()?;
+        // As if there had never been a Redis.
+        let data = site.folder.path().join("tallymark-data");
+        std::fs::rename(data.join("spool"), data.join("queue"))?;
+        site.redis.start_again().await?;
+        let (next, address) = collector(&site.redis, site.folder.path())?;
+        (site.collector, site.address) = (Some(next), address);
+        site.settle(&test).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_are_answered_quickly_while_redis_is_silent() {
     on_postgres(async |test| {
         let site = Site::start(&test, 42).await?;
