@@ -50,18 +50,32 @@ pub(crate) async fn read(
 }
 
 async fn collect(body: &mut Body, held: &mut Held) -> Result<Bytes, Unread> {
-    let mut whole = BytesMut::new();
-    while let Some(piece) = next_piece(body).await.map_err(|_| Unread::Incomplete)? {
-        if whole.len() + piece.len() > BODY_BYTES_MAX {
-            return Err(Unread::TooLarge);
-        }
-        held.add(piece.len()).map_err(|Exhausted| Unread::Exhausted)?;
-        if whole.is_empty() && body_ended(body) {
-            return Ok(piece); // the usual case: one piece, no copy
-        }
+    let Some(first) = next_piece(body).await.map_err(|_| Unread::Incomplete)? else {
+        return Ok(Bytes::new());
+    };
+    hold(held, first.len(), 0).await?;
+    if body_ended(body) {
+        return Ok(first); // the usual case: one piece, no copy
+    }
+    let slow = held.comes_slowly();
+    let mut whole = BytesMut::from(first);
+    loop {
+        let piece = tokio::select! {
+            biased;
+            () = slow.gives_way() => return Err(Unread::Exhausted),
+            piece = next_piece(body) => piece.map_err(|_| Unread::Incomplete)?,
+        };
+        let Some(piece) = piece else { return Ok(whole.freeze()) };
+        hold(held, piece.len(), whole.len()).await?;
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
+}
+
+async fn hold(held: &mut Held, bytes: usize, before: usize) -> Result<(), Unread> {
+    if before + bytes > BODY_BYTES_MAX {
+        return Err(Unread::TooLarge);
+    }
+    held.add_before_slow_ones(bytes).await.map_err(|Exhausted| Unread::Exhausted)
 }
 
 /// Reads `body` away, within bounds.
@@ -166,5 +180,28 @@ mod tests {
         let polled = std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
         assert!(polled.is_pending(), "it is being read away");
         assert_eq!(budget.share().add(100), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_gives_way_to_one_that_comes_at_once() {
+        let budget = Budget::new(100);
+        let read_of = async |pieces| {
+            let body = Body::new(BoxBody::new(Endless(pieces)));
+            let busy = Refusal::Busy { retry_after: Duration::ZERO };
+            read(body, Duration::from_secs(30), &mut budget.share(), busy).await
+        };
+        let mut slow = std::pin::pin!(read_of(vec![&[b' '; 60]]));
+        assert!(futures_poll(&mut slow).await.is_pending());
+        let mut held = budget.share();
+        assert_eq!(held.add_before_slow_ones(60).await, Err(Exhausted), "it may yet come");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let quick = async { held.add_before_slow_ones(60).await };
+        let (quick, slow) = tokio::join!(quick, slow);
+        assert_eq!(quick, Ok(()));
+        assert!(matches!(slow, Err(Refusal::Busy { .. })));
+    }
+
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
     }
 }

@@ -233,7 +233,9 @@ impl Collector {
             Ok(Err(error)) => error,
             Err(elapsed) => unavailable(elapsed),
         };
-        if matches!(error, QueueError::Full { .. }) {
+        // Of a spool that is full while the queue is away, the queue's backlog says nothing.
+        let is_away = self.0.surroundings.queue.spool().is_some_and(|spool| spool.is_away);
+        if matches!(error, QueueError::Full { .. }) && !is_away {
             self.0.fullness.begin();
         }
         if self.0.queue_is_well.swap(false, Ordering::Relaxed) {

@@ -122,7 +122,7 @@ fn masked(value: &str) -> String {
     };
     let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if name.contains("password") => format!("{name}=***"),
+        Some((name, _)) if name.contains("pass") => format!("{name}=***"),
         _ => pair.to_owned(),
     });
     format!("{scheme}://{place}?{}", pairs.collect::<Vec<_>>().join("&"))
@@ -210,6 +210,7 @@ mod tests {
         assert_eq!(masked("postgres://h/d?user=u&password=p"), "postgres://h/d?user=u&password=***");
         assert_eq!(masked("postgres://u:p?q@h/d?a=b"), "postgres://u:***@h/d?a=b");
         assert!(!masked("postgres://h/d?user=u&password=se@cret").contains("se"));
+        assert_eq!(masked("unix:///run/redis.sock?db=1&pass=p"), "unix:///run/redis.sock?db=1&pass=***");
         assert_eq!(masked("https://stats.example"), "https://stats.example");
     }
 

@@ -28,6 +28,9 @@ const NAME: &str = "admin.sock";
 /// How long a command waits for the server's answer: replaying many dead letters takes a while.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long commands under way may keep a server that is to stop.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What a running server says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Live {
@@ -86,8 +89,9 @@ impl AdminSocket {
     }
 
     /// Waits for commands under way; call it after shutdown began and before the queue is closed.
+    /// One that does not end keeps nobody from ending well.
     pub(crate) async fn end(self) {
-        self.tasks.wait().await;
+        let _ = tokio::time::timeout(END_TIMEOUT, self.tasks.wait()).await;
     }
 }
 
