@@ -52,7 +52,7 @@ pub(crate) enum ProjectCommand {
 /// Settings of a project. What is not given stays as it is, or is the default.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ProjectOptions {
-    /// Pages of this origin may send: https://shop.example, https://*.shop.example (its subdomains), * (any). May be
+    /// Pages of this origin may send: `https://shop.example`, `https://*.shop.example` (its subdomains), `*` (any). May be
     /// given several times; together they replace what was there [default: any]
     #[arg(long = "origin", value_name = "URL")]
     pub(crate) origins: Vec<String>,
