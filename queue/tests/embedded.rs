@@ -173,6 +173,24 @@ async fn after_a_crash_at_any_step_nothing_acknowledged_is_missing() {
     }
 }
 
+/// Else an entry that ends the process again and again would take the one before it along.
+#[tokio::test]
+async fn what_was_acked_before_a_try_alone_is_acked_after_a_kill_in_that_try() {
+    let (dir, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let queue = open(dir.path()).await;
+    append(&queue, 0..4).await;
+    let deliveries = read(&queue).await;
+    for delivery in &deliveries {
+        assert_eq!(queue.begin_alone(delivery.handle).await.unwrap(), 1);
+        // What a kill at this moment would leave behind.
+        for file in std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()) {
+            std::fs::copy(&file, left.path().join(file.file_name().unwrap())).unwrap();
+        }
+        queue.ack(&[delivery.handle]).await.unwrap();
+    }
+    assert_eq!(numbers(&read(&open(left.path()).await).await), BTreeSet::from([3]));
+}
+
 #[tokio::test]
 async fn segments_whose_entries_are_acked_are_deleted() {
     let dir = tempfile::tempdir().unwrap();

@@ -191,6 +191,10 @@ impl Queue for EmbeddedQueue {
 
     async fn begin_alone(&self, handle: Handle) -> Result<u32, QueueError> {
         let position = position(handle);
+        // Whoever ends the process from here on is this entry: those before it must not come under suspicion again.
+        let (done, acks_are_kept) = oneshot::channel();
+        self.send(Command::Checkpoint(done))?;
+        acks_are_kept.await.map_err(|_| QueueError::Closed)?;
         let Some(tries) = self.shared.index().begin_alone(position) else { return Ok(0) };
         self.note_tries(position, tries).await.inspect_err(|_| {
             self.shared.index().withdraw_alone(position);

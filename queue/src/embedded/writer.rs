@@ -55,6 +55,8 @@ pub(super) enum Command {
     Append(Append),
     Bury(Bury),
     Remove(Remove),
+    /// What was acked is to be known to whoever opens the queue next, even after a kill.
+    Checkpoint(oneshot::Sender<()>),
     /// Acks came: there may be segments to delete or a checkpoint to write.
     Tidy,
     Close,
@@ -140,6 +142,10 @@ impl Writer {
                 }
                 Command::Bury(bury) => self.bury(bury),
                 Command::Remove(remove) => self.remove(remove),
+                Command::Checkpoint(done) => {
+                    self.write_checkpoint();
+                    let _ = done.send(()); // who asked may have gone
+                }
                 Command::Tidy => {}
                 Command::Close => return false,
             }
