@@ -20,8 +20,8 @@ use crate::{compactor, days};
 /// How a processor works.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessorConfig {
-    /// Events of one transaction, at most. Larger ones are not faster from about 2,000 on, and a processor holds several
-    /// at once: with 5,000 it takes 115 MB, with 2,500 it takes 85 MB (docs/benchmarks.md).
+    /// Events of one transaction, at most. Larger ones than the default are no faster, and a processor holds several at
+    /// once: what they take of memory is in docs/benchmarks.md.
     pub batch_events_max: usize,
     /// How long to wait for the first envelope of a batch. Under load batches fill while the one before commits.
     pub linger: Duration,

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tallymark_processor::{Processor, ProcessorConfig};
-use tallymark_protocol::{Context, Event, Place, UnixMs};
+use tallymark_protocol::UnixMs;
 use tallymark_queue::{
     ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope, RedisConfig, RedisQueue,
 };
-use tallymark_store::NewProject;
 use tallymark_tests::databases::{Sql, TestStore, on_postgres};
 use tallymark_tests::patience::until;
 use tallymark_tests::product::Role;
 use tallymark_tests::redis::PrivateRedis;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::made::{envelope, now, project};
 
 /// Envelopes that nothing is wrong with.
 const GOOD: u128 = 10;
@@ -31,57 +32,11 @@ const STANDING: &str = "select count(*) from pg_stat_activity where wait_event =
 const LET_GO: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
     where wait_event = 'PgSleep' and datname = current_database()";
 
-fn envelope(project_id: i32, number: u128, name: &str) -> QueuedEnvelope {
-    let now = UnixMs(jiff::Timestamp::now().as_millisecond());
-    let event = Event {
-        id: Uuid::from_u128(number),
-        key_at: now,
-        name: name.to_owned(),
-        occurred_at: now,
-        anonymous_id: None,
-        user_id: None,
-        session_id: None,
-        tab_id: None,
-        seq: None,
-        url: None,
-        title: None,
-        referrer: None,
-        category: None,
-        event_source: None,
-        props: None,
-    };
-    QueuedEnvelope {
-        v: ENTRY_VERSION,
-        envelope_id: Uuid::from_u128(number),
-        project_id,
-        received_at: now,
-        received: 1,
-        from_browser: false,
-        user_agent: None,
-        place: Place::default(),
-        address: None,
-        context: Context::default(),
-        rejected: Vec::new(),
-        events: vec![event],
-    }
-}
-
-async fn project(test: &TestStore) -> anyhow::Result<i32> {
-    let project = NewProject {
-        name: "Site".to_owned(),
-        time_zone: "UTC".to_owned(),
-        sketch_key: [1; 16],
-        write_key: "wk_0123456789abcdefghijklmn".to_owned(),
-        created_at: UnixMs(0),
-    };
-    Ok(test.create_project(&project).await?)
-}
-
 async fn append_all(queue: &dyn Queue, project_id: i32) -> anyhow::Result<()> {
     for number in 0..GOOD {
-        queue.append(&envelope(project_id, number, "good")).await?;
+        queue.append(&envelope(project_id, number, "good", now())).await?;
     }
-    Ok(queue.append(&envelope(project_id, 99, "poison")).await?)
+    Ok(queue.append(&envelope(project_id, 99, "poison", now())).await?)
 }
 
 /// Starts `role` again and again, and kills it over the poison each time, until `is_over`. Answers how often.
@@ -219,10 +174,11 @@ async fn an_envelope_that_can_never_work_is_tried_three_times_and_set_aside() {
         let folder = tempfile::tempdir()?;
         let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::open(EmbeddedConfig::new(folder.path())).await?);
         for number in 0..GOOD {
-            queue.append(&envelope(project_id, number, "good")).await?;
+            queue.append(&envelope(project_id, number, "good", now())).await?;
         }
-        queue.append(&envelope(project_id + 1, 99, "of nobody")).await?;
-        let later = QueuedEnvelope { v: ENTRY_VERSION + 1, ..envelope(project_id, 100, "of tomorrow") };
+        queue.append(&envelope(project_id + 1, 99, "of nobody", now())).await?;
+        let later =
+            QueuedEnvelope { v: ENTRY_VERSION + 1, ..envelope(project_id, 100, "of tomorrow", now()) };
         queue.append(&later).await?;
         processing(&test, &queue, async {
             until("nothing waits", async || Ok(queue.backlog().await?.entries == 0)).await
@@ -248,7 +204,7 @@ async fn a_store_that_is_away_is_counted_against_no_envelope() {
         let folder = tempfile::tempdir()?;
         let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::open(EmbeddedConfig::new(folder.path())).await?);
         for number in 0..GOOD {
-            queue.append(&envelope(project_id, number, "good")).await?;
+            queue.append(&envelope(project_id, number, "good", now())).await?;
         }
         // Under suspicion already.
         let everything = tallymark_queue::BatchLimit::default();

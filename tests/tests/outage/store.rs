@@ -4,63 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallymark_processor::{Processor, ProcessorConfig};
-use tallymark_protocol::{Context, DAY_MS, Event, Place, UnixMs};
-use tallymark_queue::{ENTRY_VERSION, EmbeddedConfig, EmbeddedQueue, Queue, QueuedEnvelope};
-use tallymark_store::NewProject;
+use tallymark_protocol::{DAY_MS, UnixMs};
+use tallymark_queue::{EmbeddedConfig, EmbeddedQueue, Queue};
 use tallymark_tests::databases::on_postgres;
 use tallymark_tests::patience::until;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+
+use crate::made::{envelope, project};
 
 const NOW: UnixMs = UnixMs(1_763_622_000_000);
-
-fn envelope(project_id: i32, occurred_at: UnixMs) -> QueuedEnvelope {
-    let event = Event {
-        id: Uuid::from_u128(1),
-        key_at: occurred_at,
-        name: "late".to_owned(),
-        occurred_at,
-        anonymous_id: None,
-        user_id: None,
-        session_id: None,
-        tab_id: None,
-        seq: None,
-        url: None,
-        title: None,
-        referrer: None,
-        category: None,
-        event_source: None,
-        props: None,
-    };
-    QueuedEnvelope {
-        v: ENTRY_VERSION,
-        envelope_id: Uuid::from_u128(2),
-        project_id,
-        received_at: NOW,
-        received: 1,
-        from_browser: false,
-        user_agent: None,
-        place: Place::default(),
-        address: None,
-        context: Context::default(),
-        rejected: Vec::new(),
-        events: vec![event],
-    }
-}
 
 /// The day of an entry that waited long is made for its batch alone: asking once, while the store is away, is not
 /// enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_could_not_be_made_at_first_is_made_when_the_store_is_back() {
     on_postgres(async |test| {
-        let project = NewProject {
-            name: "Site".to_owned(),
-            time_zone: "UTC".to_owned(),
-            sketch_key: [1; 16],
-            write_key: "wk_0123456789abcdefghijklmn".to_owned(),
-            created_at: NOW,
-        };
-        let project_id = test.create_project(&project).await?;
+        let project_id = project(&test).await?;
         let folder = tempfile::tempdir()?;
         let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::open(EmbeddedConfig::new(folder.path())).await?);
         let mut sql = test.sql().await?;
@@ -75,7 +34,10 @@ async fn a_day_that_could_not_be_made_at_first_is_made_when_the_store_is_back() 
         );
         let scenario = async {
             let _stops_the_processor = shutdown.clone().drop_guard(); // where the scenario fails, too
-            queue.append(&envelope(project_id, UnixMs(NOW.0 - 40 * DAY_MS))).await?;
+            let mut late = envelope(project_id, 1, "late", NOW);
+            late.events[0].key_at = UnixMs(NOW.0 - 40 * DAY_MS);
+            late.events[0].occurred_at = late.events[0].key_at;
+            queue.append(&late).await?;
             until("it was read", async || Ok(queue.backlog().await?.pending == 1)).await?;
             // Long enough for a first try; a shorter time makes the test weaker, never red.
             tokio::time::sleep(Duration::from_millis(200)).await;
